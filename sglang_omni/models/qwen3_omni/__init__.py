@@ -1,0 +1,48 @@
+"""Qwen3-Omni: a thinker in SGLang, then talker and code2wav as sidecars."""
+
+from pathlib import Path
+
+from sglang_omni.models.spec import ModelSpec, Stage, StageOptions
+from sglang_omni.sidecar.runner import Runner
+
+
+def _thinker() -> type:
+    from sglang_omni.models.qwen3_omni.thinker import Qwen3OmniMoeForConditionalGeneration
+
+    return Qwen3OmniMoeForConditionalGeneration
+
+
+def _processor() -> type:
+    from sglang_omni.models.qwen3_omni.processor import Qwen3OmniProcessor
+
+    return Qwen3OmniProcessor
+
+
+def _talker(options: StageOptions) -> Runner:
+    from sglang_omni.models.qwen3_omni.talker_stage import TalkerRunner
+
+    return TalkerRunner(options)
+
+
+def _code2wav(options: StageOptions) -> Runner:
+    from sglang_omni.models.qwen3_omni.code2wav_stage import Code2WavRunner
+
+    return Code2WavRunner(options)
+
+
+def _voices(model_path: Path) -> tuple[str, ...]:
+    import json
+
+    config = json.loads((model_path / "config.json").read_text())
+    return tuple(config.get("talker_config", {}).get("speaker_id") or ())
+
+
+SPEC = ModelSpec(
+    architecture="Qwen3OmniMoeForConditionalGeneration",
+    served_name="qwen3-omni",
+    thinker=_thinker,
+    processor=_processor,
+    stages=(Stage("talker", _talker), Stage("code2wav", _code2wav)),
+    sample_rate=24_000,
+    voices=_voices,
+)

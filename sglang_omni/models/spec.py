@@ -1,0 +1,45 @@
+"""What a model family says about itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sglang_omni.sidecar.runner import Runner
+
+
+@dataclass(frozen=True)
+class StageOptions:
+    """How one sidecar runs.
+
+    `dtype` is a torch dtype's name or `auto` (the checkpoint's own); `slots` is how many requests it holds at once;
+    `threads` is the number of CPU threads its arithmetic uses; `options` are what the stage itself documents.
+    """
+
+    model_path: str
+    device: str = "cpu"
+    dtype: str = "auto"
+    slots: int = 8
+    threads: int = 1
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One sidecar: `build` loads the weights and returns its Runner, importing what it needs inside."""
+
+    name: str
+    build: Callable[[StageOptions], Runner]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A family: how SGLang runs its thinker, and which stages follow, in order; the last one makes PCM."""
+
+    architecture: str
+    served_name: str
+    thinker: Callable[[], type]
+    processor: Callable[[], type]
+    stages: tuple[Stage, ...]
+    sample_rate: int
+    voices: Callable[[Path], tuple[str, ...]]

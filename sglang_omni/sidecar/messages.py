@@ -1,0 +1,97 @@
+"""What stages say to each other: one stage's outbox is the next one's inbox.
+
+Per request, in order: one `Start`, any number of `Chunk`s, one `Finish`; or `Failed` or `Abort` at any point.
+Encoded with msgpack, tensors as an extension type of their own, several messages to a packet; never pickle.
+"""
+
+from typing import Any
+
+import msgspec
+import torch
+
+
+class Start(msgspec.Struct, tag=True):
+    """A request arrives. `params` is what the stage's `Runner.open` documents."""
+
+    request_id: str
+    params: dict[str, Any]
+
+
+class Chunk(msgspec.Struct, tag=True):
+    """More input for a running request: text ids for a talker, codec frames for a vocoder, PCM for a listener."""
+
+    request_id: str
+    data: Any
+
+
+class Finish(msgspec.Struct, tag=True):
+    """No more input. `reason` is why: `stop` or `length`."""
+
+    request_id: str
+    reason: str
+
+
+class Failed(msgspec.Struct, tag=True):
+    """The stage could not go on with this request. `error` names a class of `sglang_omni.errors`."""
+
+    request_id: str
+    error: str
+    message: str
+
+
+class Abort(msgspec.Struct, tag=True):
+    """Nobody wants the rest: free everything."""
+
+    request_id: str
+
+
+class Heartbeat(msgspec.Struct, tag=True):
+    """A stage is alive; `state` counts what it holds (`slots`, `free`, `waiting`, ...)."""
+
+    stage: str
+    state: dict[str, int]
+
+
+Message = Start | Chunk | Finish | Failed | Abort | Heartbeat
+
+TENSOR = 1
+
+
+class _Tensor(msgspec.Struct, array_like=True):
+    dtype: str
+    shape: list[int]
+    body: bytes
+
+
+def _encode_tensor(value: Any) -> msgspec.msgpack.Ext:
+    if not isinstance(value, torch.Tensor):
+        raise TypeError(f"{type(value).__name__} cannot travel between stages")
+    value = value.detach().cpu().contiguous()
+    dtype = str(value.dtype).removeprefix("torch.")
+    body = value.flatten().view(torch.uint8).numpy().tobytes()
+    return msgspec.msgpack.Ext(TENSOR, msgspec.msgpack.encode(_Tensor(dtype, list(value.shape), body)))
+
+
+def _decode_tensor(code: int, data: memoryview) -> torch.Tensor:
+    if code != TENSOR:
+        raise ValueError(f"unknown extension type {code}")
+    tensor = msgspec.msgpack.decode(data, type=_Tensor)
+    dtype = getattr(torch, tensor.dtype, None)
+    if not isinstance(dtype, torch.dtype):
+        raise ValueError(f"unknown dtype {tensor.dtype!r}")
+    if not tensor.body:
+        return torch.empty(tensor.shape, dtype=dtype)
+    return torch.frombuffer(bytearray(tensor.body), dtype=dtype).reshape(tensor.shape)
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_encode_tensor)
+_decoder = msgspec.msgpack.Decoder(list[Message], ext_hook=_decode_tensor)
+
+
+def encode(messages: list[Message]) -> bytes:
+    return _encoder.encode(messages)
+
+
+def decode(packet: bytes) -> list[Message]:
+    """Raises ValueError for a packet that is not a list of messages."""
+    return _decoder.decode(packet)

@@ -1,0 +1,29 @@
+"""The scheduler decides who runs; a Runner decides how."""
+
+from collections.abc import Hashable, Sequence
+from typing import Any, Protocol
+
+
+class Runner(Protocol):
+    """One stage's model, as the scheduler sees it. `State` is whatever `open` returns; it stays opaque.
+
+    `slots` is how many requests may be open at once; the scheduler hands out the numbers 0..slots-1,
+    so storage lives in the runner's pools and only addresses travel.
+    """
+
+    slots: int
+
+    def open(self, slot: int, params: dict[str, Any]) -> Any:
+        """State of a new request in `slot`. Raises InvalidRequest for params it cannot serve."""
+
+    def feed(self, state: Any, data: Any) -> None:
+        """Input arrived: the `data` of a Chunk. `None`: there will be no more."""
+
+    def bucket(self, state: Any) -> Hashable | None:
+        """What this request could do now: None for nothing; requests with equal buckets may share a step."""
+
+    def step(self, states: Sequence[Any]) -> Sequence[Any | None]:
+        """One step for requests of one bucket: per request what goes downstream, or None."""
+
+    def finished(self, state: Any) -> str | None:
+        """Why the request is over (`stop`, `length`), or None while it is not."""
