@@ -25,10 +25,11 @@ class Chunk(msgspec.Struct, tag=True):
 
 
 class Finish(msgspec.Struct, tag=True):
-    """No more input. `reason` is why: `stop` or `length`."""
+    """No more input. `reason` is why: `stop` or `length`; `usage` counts the chunks each stage sent on the way."""
 
     request_id: str
     reason: str
+    usage: dict[str, int] = {}  # noqa: RUF012 (msgspec copies defaults)
 
 
 class Failed(msgspec.Struct, tag=True):

@@ -1,0 +1,187 @@
+"""The coordinator: which request is at which stage, seen from the process that answers clients.
+
+    with pipeline.listen(request_id) as speech:   # leaving early aborts the request in every stage
+        ...                                       # make the thinker start it, or pipeline.speak(...)
+        async for pcm in speech:
+            ...
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import zmq
+import zmq.asyncio
+
+from sglang_omni import errors
+from sglang_omni.errors import OmniError, RequestFailed, Unavailable
+from sglang_omni.sidecar import messages
+from sglang_omni.sidecar.group import Sidecars
+from sglang_omni.sidecar.messages import Abort, Chunk, Failed, Finish, Heartbeat, Message, Start
+from sglang_omni.sidecar.port import HTTP, Outbox, address
+
+logger = logging.getLogger(__name__)
+
+WATCH_SECONDS = 0.25
+STUCK_SECONDS = 30.0  # a stage that is alive but has not beaten for this long counts as stuck
+
+
+class Speech:
+    """The sound of one request: iterate over its PCM (bytes: signed 16-bit, mono) as it is made.
+
+    After the last chunk `finish_reason` is `stop` or `length`, and `usage` counts the chunks of each stage
+    (for a talker: audio tokens). Iterating raises Unavailable or RequestFailed when a stage gives up.
+    """
+
+    def __init__(self) -> None:
+        self._arrived: asyncio.Queue[bytes | Finish | OmniError] = asyncio.Queue()
+        self.finish_reason: str | None = None
+        self.usage: dict[str, int] = {}
+
+    def put(self, item: bytes | Finish | OmniError) -> None:
+        self._arrived.put_nowait(item)
+
+    @property
+    def frames(self) -> int:
+        return self.usage.get("talker", 0)
+
+    @property
+    def finished(self) -> bool:
+        return self.finish_reason is not None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while not self.finished:
+            item = await self._arrived.get()
+            if isinstance(item, OmniError):
+                raise item
+            if isinstance(item, Finish):
+                self.finish_reason, self.usage = item.reason, item.usage
+            else:
+                yield item
+
+
+class Pipeline:
+    """Talks to the stages of `sidecars` through the sockets in `directory`. Lives on one event loop."""
+
+    def __init__(self, directory: str, sidecars: Sidecars):
+        self.directory = directory
+        self.sidecars = sidecars
+        self.stages = list(sidecars.processes)
+        self._outboxes = {name: Outbox(directory, name) for name in self.stages}
+        self._speeches: dict[str, Speech] = {}
+        self._beats: dict[str, float] = {}
+        self._states: dict[str, dict[str, int]] = {}
+        self._tasks: list[asyncio.Task] = []
+
+    # The life of the coordinator
+
+    def start(self) -> None:
+        """Begins to receive, on the running event loop. May be called again."""
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._watch())]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        for outbox in self._outboxes.values():
+            outbox.close()
+
+    async def _receive(self) -> None:
+        socket = zmq.asyncio.Context.instance().socket(zmq.PULL)
+        socket.set(zmq.RCVHWM, 0)
+        socket.bind(address(self.directory, HTTP))
+        try:
+            while True:
+                packet = await socket.recv()
+                try:
+                    arrived = messages.decode(packet)
+                except ValueError as error:
+                    logger.error("dropped a packet of %d bytes: %s", len(packet), error)
+                    continue
+                for message in arrived:
+                    self._deliver(message)
+        finally:
+            socket.close()
+
+    def _deliver(self, message: Message) -> None:
+        if isinstance(message, Heartbeat):
+            self._beats[message.stage] = time.monotonic()
+            self._states[message.stage] = message.state
+            return
+        speech = self._speeches.get(message.request_id)
+        if speech is None:
+            return  # its client has gone
+        if isinstance(message, Chunk):
+            speech.put(message.data)
+        elif isinstance(message, Finish):
+            speech.put(message)
+        elif isinstance(message, Failed):
+            speech.put(getattr(errors, message.error, RequestFailed)(message.message))
+
+    async def _watch(self) -> None:
+        while True:
+            down = [name for name, status in self.health().items() if status in ("dead", "stuck")]
+            if down:
+                self._fail_all(Unavailable(f"the {' and the '.join(down)} stopped; speech is not available"))
+            await asyncio.sleep(WATCH_SECONDS)
+
+    def _fail_all(self, error: OmniError) -> None:
+        for speech in self._speeches.values():
+            speech.put(error)
+
+    # Requests
+
+    @contextlib.contextmanager
+    def listen(self, request_id: str) -> Iterator[Speech]:
+        """Registers a request before it starts, so that no sound is missed. Raises Unavailable if a stage is down."""
+        self.start()
+        down = [name for name, status in self.health().items() if status != "healthy"]
+        if down:
+            raise Unavailable(f"the {' and the '.join(down)} cannot serve now; speech is not available")
+        speech = self._speeches[request_id] = Speech()
+        try:
+            yield speech
+        finally:
+            del self._speeches[request_id]
+            if not speech.finished:
+                self.abort(request_id)
+
+    def speak(self, request_id: str, params: dict[str, Any], text_ids: list[int]) -> None:
+        """Text straight to the first stage, with no thinker: `params` as the stage's runner documents them."""
+        self._outboxes[self.stages[0]].send(
+            [Start(request_id, params), Chunk(request_id, text_ids), Finish(request_id, "stop")]
+        )
+
+    def abort(self, request_id: str) -> None:
+        for outbox in self._outboxes.values():
+            outbox.send([Abort(request_id)])
+
+    # Health
+
+    def health(self) -> dict[str, str]:
+        """Per stage: `starting`, `healthy`, `stuck` or `dead`."""
+        dead = self.sidecars.dead()
+        now = time.monotonic()
+
+        def status(name: str) -> str:
+            if name in dead:
+                return "dead"
+            if name not in self._beats:
+                return "starting"
+            return "stuck" if now - self._beats[name] > STUCK_SECONDS else "healthy"
+
+        return {name: status(name) for name in self.stages}
+
+    @property
+    def healthy(self) -> bool:
+        return all(status == "healthy" for status in self.health().values())
+
+    @property
+    def states(self) -> dict[str, dict[str, int]]:
+        """What each stage said it holds in its last heartbeat: `slots`, `free`, `waiting`."""
+        return self._states

@@ -1,0 +1,67 @@
+"""Where messages leave and arrive: ZeroMQ over Unix sockets in a directory that only this user can enter."""
+
+import logging
+import tempfile
+from pathlib import Path
+
+import zmq
+
+from sglang_omni.sidecar import messages
+from sglang_omni.sidecar.messages import Message
+
+logger = logging.getLogger(__name__)
+
+ENVIRONMENT = "SGLANG_OMNI_SOCKETS"
+HTTP = "http"  # the address of the process that answers clients
+
+
+def make_directory() -> str:
+    """A fresh directory, mode 0700, for the sockets of one server."""
+    return tempfile.mkdtemp(prefix="sglang-omni-")
+
+
+def address(directory: str, name: str) -> str:
+    return f"ipc://{Path(directory) / name}"
+
+
+class Outbox:
+    """Sends to one stage. Never blocks its caller: what the stage has not read yet is queued."""
+
+    def __init__(self, directory: str, name: str):
+        self._socket = zmq.Context.instance().socket(zmq.PUSH)
+        self._socket.set(zmq.SNDHWM, 0)
+        self._socket.set(zmq.LINGER, 200)
+        self._socket.connect(address(directory, name))
+
+    def send(self, batch: list[Message]) -> None:
+        self._socket.send(messages.encode(batch), zmq.NOBLOCK)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class Inbox:
+    """Receives what others send to `name`."""
+
+    def __init__(self, directory: str, name: str):
+        self._socket = zmq.Context.instance().socket(zmq.PULL)
+        self._socket.set(zmq.RCVHWM, 0)
+        self._socket.bind(address(directory, name))
+
+    def receive(self, timeout_ms: int) -> list[Message]:
+        """Everything that has arrived; waits up to `timeout_ms` for the first packet."""
+        arrived: list[Message] = []
+        if not self._socket.poll(timeout_ms):
+            return arrived
+        while True:
+            try:
+                packet = self._socket.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return arrived
+            try:
+                arrived += messages.decode(packet)
+            except ValueError as error:
+                logger.error("dropped a packet of %d bytes: %s", len(packet), error)
+
+    def close(self) -> None:
+        self._socket.close()

@@ -1,0 +1,86 @@
+"""A stage in a process of its own: `python -m sglang_omni.sidecar.process '{"architecture": ..., "stage": ...}'`."""
+
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from dataclasses import asdict, dataclass
+
+from sglang_omni.errors import OmniError
+from sglang_omni.models import families
+from sglang_omni.models.spec import StageOptions
+from sglang_omni.sidecar.messages import Heartbeat
+from sglang_omni.sidecar.port import HTTP, Inbox, Outbox
+from sglang_omni.sidecar.scheduler import Scheduler
+
+HEARTBEAT_SECONDS = 0.5
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SidecarConfig:
+    """All a sidecar process is told."""
+
+    architecture: str
+    stage: str
+    sockets: str
+    options: StageOptions
+    log_level: str = "info"
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "SidecarConfig":
+        fields = json.loads(text)
+        return cls(**{**fields, "options": StageOptions(**fields["options"])})
+
+
+def serve(config: SidecarConfig) -> None:
+    """Loads the stage and runs it until the process that started it is gone."""
+    import torch
+
+    parent = os.getppid()
+    torch.set_num_threads(config.options.threads)
+    spec = families()[config.architecture]
+    names = [stage.name for stage in spec.stages]
+    place = names.index(config.stage)
+    runner = spec.stages[place].build(config.options)
+
+    inbox = Inbox(config.sockets, config.stage)
+    listener = Outbox(config.sockets, HTTP)
+    downstream = Outbox(config.sockets, names[place + 1]) if place + 1 < len(names) else listener
+    scheduler = Scheduler(config.stage, runner, downstream.send, listener.send)
+    logger.info("%s is ready", config.stage)
+
+    busy, next_beat = False, 0.0
+    while os.getppid() == parent:
+        for message in inbox.receive(0 if busy else int(HEARTBEAT_SECONDS * 1000)):
+            scheduler.receive(message)
+        busy = scheduler.step()
+        if time.monotonic() >= next_beat:
+            listener.send([Heartbeat(config.stage, scheduler.state())])
+            next_beat = time.monotonic() + HEARTBEAT_SECONDS
+            if not busy:
+                scheduler.check_integrity()
+
+
+def main() -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server ends us in order
+    config = SidecarConfig.from_json(sys.argv[1])
+    logging.basicConfig(
+        level=config.log_level.upper(), format=f"[%(asctime)s {config.stage}] %(message)s", datefmt="%Y-%m-%d %H:%M:%S"
+    )
+    try:
+        serve(config)
+    except OmniError as error:
+        print(f"sgl-omni: {config.stage}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

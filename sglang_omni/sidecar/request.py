@@ -1,0 +1,23 @@
+"""A request inside one stage."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Request:
+    """Waiting while `slot` is None (its input piles up in `pending`), open from then to its end."""
+
+    id: str
+    params: dict[str, Any]
+    slot: int | None = None
+    state: Any = None
+    pending: list[Any] = field(default_factory=list)
+    last_step: int = 0  # number of the scheduler step that ran it last, or that admitted it
+    sent: int = 0  # chunks sent downstream
+    upstream_reason: str | None = None  # set by upstream's Finish
+    upstream_usage: dict[str, int] = field(default_factory=dict)
+
+    def reason(self, own: str) -> str:
+        """What to tell downstream: an answer cut anywhere on its way is cut."""
+        return "length" if self.upstream_reason == "length" else own
