@@ -1,9 +1,9 @@
 """The coordinator: which request is at which stage, seen from the process that answers clients.
 
-    with pipeline.listen(request_id) as speech:   # leaving early aborts the request in every stage
-        ...                                       # make the thinker start it, or pipeline.speak(...)
-        async for pcm in speech:
-            ...
+with pipeline.listen(request_id) as speech:   # leaving early aborts the request in every stage
+    ...                                       # make the thinker start it, or pipeline.speak(...)
+    async for pcm in speech:
+        ...
 """
 
 import asyncio

@@ -37,7 +37,11 @@ def read_tensors(model_path: str | Path, prefix: str, device: str = "cpu") -> di
 
 
 def load_module(
-    module: torch.nn.Module, model_path: str | Path, prefix: str, device: str = "cpu", dtype: torch.dtype | None = None
+    module: torch.nn.Module,
+    model_path: str | Path,
+    prefix: str,
+    device: str = "cpu",
+    dtype: torch.dtype | None = None,
 ) -> None:
     """Fills `module`'s parameters from the tensors under `prefix` of a checkpoint with the same names.
 

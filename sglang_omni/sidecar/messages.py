@@ -29,7 +29,7 @@ class Finish(msgspec.Struct, tag=True):
 
     request_id: str
     reason: str
-    usage: dict[str, int] = {}  # noqa: RUF012 (msgspec copies defaults)
+    usage: dict[str, int] = {}
 
 
 class Failed(msgspec.Struct, tag=True):

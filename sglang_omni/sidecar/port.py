@@ -28,7 +28,7 @@ class Outbox:
     """Sends to one stage. Never blocks its caller: what the stage has not read yet is queued."""
 
     def __init__(self, directory: str, name: str):
-        self._socket = zmq.Context.instance().socket(zmq.PUSH)
+        self._socket: zmq.Socket = zmq.Context.instance().socket(zmq.PUSH)
         self._socket.set(zmq.SNDHWM, 0)
         self._socket.set(zmq.LINGER, 200)
         self._socket.connect(address(directory, name))
@@ -44,7 +44,7 @@ class Inbox:
     """Receives what others send to `name`."""
 
     def __init__(self, directory: str, name: str):
-        self._socket = zmq.Context.instance().socket(zmq.PULL)
+        self._socket: zmq.Socket = zmq.Context.instance().socket(zmq.PULL)
         self._socket.set(zmq.RCVHWM, 0)
         self._socket.bind(address(directory, name))
 

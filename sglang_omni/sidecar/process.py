@@ -72,7 +72,9 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server ends us in order
     config = SidecarConfig.from_json(sys.argv[1])
     logging.basicConfig(
-        level=config.log_level.upper(), format=f"[%(asctime)s {config.stage}] %(message)s", datefmt="%Y-%m-%d %H:%M:%S"
+        level=config.log_level.upper(),
+        format=f"[%(asctime)s {config.stage}] %(message)s",
+        datefmt="%Y-%m-%d %H:%M:%S",
     )
     try:
         serve(config)

@@ -28,7 +28,13 @@ class Scheduler:
     """`downstream` takes what the next stage should hear; `listener` takes failures, for whoever made the request."""
 
     def __init__(
-        self, name: str, runner: Runner, downstream: Send, listener: Send, max_batch: int = 64, max_waiting: int = 1024
+        self,
+        name: str,
+        runner: Runner,
+        downstream: Send,
+        listener: Send,
+        max_batch: int = 64,
+        max_waiting: int = 1024,
     ):
         self.name = name
         self.runner = runner
@@ -80,14 +86,16 @@ class Scheduler:
             request = self.waiting.popleft()
             request.slot = self.free.pop()
             request.last_step = self.steps
+            params, pending = request.params, request.pending
+            request.params, request.pending = {}, []
             try:
-                request.state = self.runner.open(request.slot, request.params)
-                for data in request.pending:
+                request.state = self.runner.open(request.slot, params)
+                for data in pending:
                     self.runner.feed(request.state, data)
             except Exception as error:
                 self._fail([request], error)
-            request.params = {}
-            request.pending = []
+            else:
+                self._finish_if_done(request)
 
     def _feed(self, request: Request, data: object) -> None:
         if request.slot is None:
@@ -95,9 +103,10 @@ class Scheduler:
             return
         try:
             self.runner.feed(request.state, data)
-            self._finish_if_done(request, [])
         except Exception as error:
             self._fail([request], error)
+        else:
+            self._finish_if_done(request)
 
     def _abort(self, request_id: str) -> None:
         request = self.requests.get(request_id)
@@ -128,9 +137,10 @@ class Scheduler:
                 self._announce(request, messages)
                 messages.append(Chunk(request.id, output))
                 request.sent += 1
-            self._finish_if_done(request, messages, flush=False)
         if messages:
             self.downstream(messages)
+        for request in batch:
+            self._finish_if_done(request)
         return True
 
     def _schedule(self) -> list[Request]:
@@ -156,16 +166,16 @@ class Scheduler:
         if request.sent == 0:
             messages.append(Start(request.id, {}))
 
-    def _finish_if_done(self, request: Request, messages: list[Message], flush: bool = True) -> None:
+    def _finish_if_done(self, request: Request) -> None:
         own = self.runner.finished(request.state)
         if own is None:
             return
+        messages: list[Message] = []
         self._announce(request, messages)
         usage = {**request.upstream_usage, self.name: request.sent}
         messages.append(Finish(request.id, request.reason(own), usage))
+        self.downstream(messages)
         self._release(request)
-        if flush:
-            self.downstream(messages)
 
     def _fail(self, batch: list[Request], error: Exception) -> None:
         if not isinstance(error, OmniError):

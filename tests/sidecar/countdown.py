@@ -1,0 +1,46 @@
+"""The smallest Runner: says each number it is fed, down to one, a step per number."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sglang_omni.errors import InvalidRequest
+
+
+@dataclass
+class State:
+    slot: int
+    kind: str
+    numbers: list[int] = field(default_factory=list)
+    closed: bool = False
+
+
+class Countdown:
+    def __init__(self, slots: int = 3):
+        self.slots = slots
+        self.batches: list[list[int]] = []  # slots of every step
+        self.broken = False
+
+    def open(self, slot: int, params: dict[str, Any]) -> State:
+        if params.get("kind") == "impossible":
+            raise InvalidRequest("kind 'impossible' is not known")
+        return State(slot, params.get("kind", "plain"))
+
+    def feed(self, state: State, data: int | None) -> None:
+        if data is None:
+            state.closed = True
+        else:
+            state.numbers += range(data, 0, -1)
+
+    def bucket(self, state: State) -> str | None:
+        return state.kind if state.numbers else None
+
+    def step(self, states: Sequence[State]) -> list[int]:
+        if self.broken:
+            raise ValueError("a bug")
+        assert len({state.kind for state in states}) == 1
+        self.batches.append([state.slot for state in states])
+        return [state.numbers.pop(0) for state in states]
+
+    def finished(self, state: State) -> str | None:
+        return "stop" if state.closed and not state.numbers else None

@@ -1,0 +1,160 @@
+import random
+from collections import defaultdict
+
+import pytest
+from countdown import Countdown
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sglang_omni.sidecar.messages import Abort, Chunk, Failed, Finish, Message, Start
+from sglang_omni.sidecar.scheduler import Scheduler
+
+
+class Stage:
+    """A scheduler, and what it said."""
+
+    def __init__(self, slots: int = 3, **limits: int):
+        self.runner = Countdown(slots)
+        self.sent: list[Message] = []
+        self.told: list[Message] = []
+        self.scheduler = Scheduler("stage", self.runner, self.sent.extend, self.told.extend, **limits)
+
+    def receive(self, *messages: Message) -> None:
+        for message in messages:
+            self.scheduler.receive(message)
+
+    def run(self) -> None:
+        while self.scheduler.step():
+            self.scheduler.check_integrity()
+        self.scheduler.check_integrity()
+
+    def chunks(self, request_id: str) -> list[int]:
+        return [m.data for m in self.sent if isinstance(m, Chunk) and m.request_id == request_id]
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def solo(numbers: list[int]) -> list[int]:
+    return [said for number in numbers for said in range(number, 0, -1)]
+
+
+def test_a_request_from_start_to_finish(stage: Stage):
+    stage.receive(Start("a", {}), Chunk("a", 2), Finish("a", "stop", {"before": 7}))
+    stage.run()
+    assert stage.sent == [
+        Start("a", {}),
+        Chunk("a", 2),
+        Chunk("a", 1),
+        Finish("a", "stop", {"before": 7, "stage": 2}),
+    ]
+    assert stage.scheduler.state() == {"slots": 3, "free": 3, "waiting": 0}
+
+
+def test_nobody_waits_for_one_that_has_nothing_to_do(stage: Stage):
+    stage.receive(Start("idle", {}), Start("busy", {}), Chunk("busy", 3), Finish("busy", "stop"))
+    stage.run()
+    assert stage.chunks("busy") == [3, 2, 1]
+    stage.receive(Chunk("idle", 1), Finish("idle", "stop"))
+    stage.run()
+    assert stage.chunks("idle") == [1]
+
+
+def test_equal_buckets_share_a_step_and_others_take_turns(stage: Stage):
+    stage.receive(
+        *(Start(name, {"kind": kind}) for name, kind in [("a", "x"), ("b", "x"), ("c", "y")]),
+        *(Chunk(name, 2) for name in "abc"),
+    )
+    stage.run()
+    assert stage.runner.batches == [[0, 1], [2], [0, 1], [2]]
+
+
+def test_an_answer_cut_upstream_is_cut_here(stage: Stage):
+    stage.receive(Start("a", {}), Chunk("a", 1), Finish("a", "length"))
+    stage.run()
+    assert stage.sent[-1] == Finish("a", "length", {"stage": 1})
+
+
+def test_an_answer_without_chunks_still_finishes(stage: Stage):
+    stage.receive(Start("a", {}), Finish("a", "stop"))
+    assert stage.sent == [Start("a", {}), Finish("a", "stop", {"stage": 0})]
+
+
+def test_more_requests_than_slots_wait_in_order():
+    stage = Stage(slots=1)
+    for name in "abc":
+        stage.receive(Start(name, {}), Chunk(name, 1), Finish(name, "stop"))
+    assert stage.scheduler.state() == {"slots": 1, "free": 0, "waiting": 2}
+    stage.run()
+    assert [m.request_id for m in stage.sent if isinstance(m, Chunk)] == ["a", "b", "c"]
+
+
+def test_a_full_queue_refuses():
+    stage = Stage(slots=1, max_waiting=1)
+    stage.receive(Start("a", {}), Start("b", {}), Start("c", {}))
+    assert stage.told == [Failed("c", "Overloaded", "too many requests are waiting to speak; try again soon")]
+
+
+def test_an_impossible_request_fails_alone(stage: Stage):
+    stage.receive(Start("a", {}), Start("b", {"kind": "impossible"}), Chunk("b", 1), Chunk("a", 1))
+    stage.run()
+    assert stage.told == [Failed("b", "InvalidRequest", "kind 'impossible' is not known")]
+    assert stage.chunks("a") == [1]
+
+
+def test_a_bug_fails_its_step_and_frees_the_slots(stage: Stage):
+    stage.receive(Start("a", {}), Chunk("a", 2))
+    stage.scheduler.step()
+    stage.runner.broken = True
+    stage.run()
+    assert stage.told == [Failed("a", "RequestFailed", "the stage failed on this request")]
+    assert stage.sent[-1] == Abort("a")  # downstream has heard of it, and holds a slot
+    assert stage.scheduler.state()["free"] == 3
+
+
+def test_an_abort_may_overtake_its_start(stage: Stage):
+    stage.receive(Abort("a"), Start("a", {}), Chunk("a", 1), Finish("a", "stop"))
+    stage.run()
+    assert stage.sent == []
+    stage.receive(Start("a", {}), Chunk("a", 1), Finish("a", "stop"))
+    stage.run()
+    assert stage.chunks("a") == [1]
+
+
+@given(
+    requests=st.lists(st.lists(st.integers(0, 4), max_size=4), min_size=1, max_size=8),
+    slots=st.integers(1, 4),
+    kinds=st.integers(1, 3),
+    seed=st.integers(0, 2**32),
+)
+def test_any_arrival_order_gives_the_solo_answer_and_frees_every_slot(requests, slots, kinds, seed):
+    dice = random.Random(seed)
+    stage = Stage(slots)
+    inbox: dict[str, list[Message]] = defaultdict(list)
+    aborted = set()
+    for index, numbers in enumerate(requests):
+        name = str(index)
+        inbox[name] = [
+            Start(name, {"kind": str(dice.randrange(kinds))}),
+            *(Chunk(name, number) for number in numbers),
+            Finish(name, "stop"),
+        ]
+        if dice.random() < 0.3:
+            inbox[name].insert(dice.randrange(len(inbox[name]) + 1), Abort(name))
+            aborted.add(name)
+    while any(inbox.values()):
+        name = dice.choice([name for name, messages in inbox.items() if messages])
+        stage.receive(inbox[name].pop(0))
+        for _ in range(dice.randrange(3)):
+            stage.scheduler.step()
+        stage.scheduler.check_integrity()
+    stage.run()
+    assert stage.scheduler.state() == {"slots": slots, "free": slots, "waiting": 0}
+    for index, numbers in enumerate(requests):
+        said = stage.chunks(str(index))
+        if str(index) in aborted:
+            assert said == solo(numbers)[: len(said)]
+        else:
+            assert said == solo(numbers)

@@ -1,0 +1,150 @@
+import asyncio
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+from countdown import Countdown
+
+from sglang_omni.errors import InvalidRequest, Unavailable
+from sglang_omni.pipeline import Pipeline
+from sglang_omni.sidecar.messages import Chunk, Finish, Heartbeat, Start
+from sglang_omni.sidecar.port import HTTP, Inbox, Outbox, make_directory
+from sglang_omni.sidecar.scheduler import Scheduler
+
+
+class Threads:
+    """Two countdown stages in threads, in place of sidecar processes: `first` feeds `second`, which feeds HTTP."""
+
+    def __init__(self, directory: str):
+        self.ended: dict[str, int] = {}
+        self.processes = {"first": None, "second": None}
+        self.running = True
+        self.schedulers: dict[str, Scheduler] = {}
+        self.threads = [
+            threading.Thread(target=self._serve, args=(directory, name, next_name))
+            for name, next_name in [("first", "second"), ("second", HTTP)]
+        ]
+        for thread in self.threads:
+            thread.start()
+
+    def _serve(self, directory: str, name: str, next_name: str) -> None:
+        inbox, downstream, listener = (
+            Inbox(directory, name),
+            Outbox(directory, next_name),
+            Outbox(directory, HTTP),
+        )
+        scheduler = self.schedulers[name] = Scheduler(name, Countdown(), downstream.send, listener.send)
+        listener.send([Heartbeat(name, scheduler.state())])
+        while self.running:
+            for message in inbox.receive(5):
+                scheduler.receive(message)
+            scheduler.step()
+        for port in (inbox, downstream, listener):
+            port.close()
+
+    def dead(self) -> dict[str, int]:
+        return self.ended
+
+    def stop(self) -> None:
+        self.running = False
+        for thread in self.threads:
+            thread.join()
+
+
+@pytest.fixture
+def stages():
+    directory = make_directory()
+    threads = Threads(directory)
+    yield directory, threads
+    threads.stop()
+
+
+def run(stages, scenario):
+    """Runs `scenario(pipeline)` once every stage is healthy; the test's own outcome is what it returns."""
+
+    async def body():
+        pipeline = Pipeline(*stages)
+        pipeline.start()
+        while not pipeline.healthy:
+            await asyncio.sleep(0.01)
+        try:
+            return await asyncio.wait_for(scenario(pipeline), 10)
+        finally:
+            await pipeline.stop()
+
+    return asyncio.run(body())
+
+
+async def hear(pipeline: Pipeline, name: str, number: int) -> tuple[list[int], dict[str, int]]:
+    with pipeline.listen(name) as speech:
+        pipeline.speak(name, {}, number)
+        return [said async for said in speech], speech.usage
+
+
+def test_text_goes_in_and_what_the_last_stage_makes_comes_out(stages):
+    said, usage = run(stages, lambda pipeline: hear(pipeline, "a", 3))
+    assert said == [3, 2, 1, 2, 1, 1]  # each number of the first countdown is counted down by the second
+    assert usage == {"first": 3, "second": 6}
+
+
+def test_requests_do_not_hear_each_other(stages):
+    async def scenario(pipeline: Pipeline):
+        return await asyncio.gather(*(hear(pipeline, str(n), n) for n in range(1, 9)))
+
+    answers = run(stages, scenario)
+    for n, (said, _) in zip(range(1, 9), answers, strict=True):
+        assert said == [number for first in range(n, 0, -1) for number in range(first, 0, -1)]
+
+
+def test_leaving_early_frees_the_slots_of_every_stage(stages):
+    _, threads = stages
+
+    async def scenario(pipeline: Pipeline):
+        with pipeline.listen("a") as speech:
+            pipeline._outboxes["first"].send([Start("a", {}), Chunk("a", 2)])  # and no Finish: it would wait forever
+            async for _ in speech:
+                break
+        while any(scheduler.state()["free"] < 3 for scheduler in threads.schedulers.values()):
+            await asyncio.sleep(0.01)
+
+    run(stages, scenario)
+
+
+def test_a_failure_raises_where_the_request_listens(stages):
+    async def scenario(pipeline: Pipeline):
+        with pipeline.listen("a") as speech:
+            pipeline.speak("a", {"kind": "impossible"}, 3)
+            return [said async for said in speech]
+
+    with pytest.raises(InvalidRequest, match="impossible"):
+        run(stages, scenario)
+
+
+def test_a_dead_stage_fails_its_requests_and_refuses_new_ones(stages):
+    _, threads = stages
+
+    async def scenario(pipeline: Pipeline):
+        with pytest.raises(Unavailable, match="second"), pipeline.listen("a") as speech:
+            pipeline._outboxes["first"].send([Start("a", {}), Chunk("a", 1)])
+            async for _ in speech:
+                threads.ended = {"second": -9}
+        assert pipeline.health() == {"first": "healthy", "second": "dead"}
+        assert not pipeline.healthy
+        with pytest.raises(Unavailable, match="second"), pipeline.listen("b"):
+            pass
+
+    run(stages, scenario)
+
+
+def test_a_finish_for_a_stranger_is_ignored(stages):
+    async def scenario(pipeline: Pipeline):
+        pipeline._deliver(Finish("nobody", "stop"))
+        pipeline._deliver(Chunk("nobody", b""))
+        return await hear(pipeline, "a", 1)
+
+    assert run(stages, scenario)[0] == [1]
+
+
+def test_only_the_owner_enters_the_socket_directory():
+    assert stat.S_IMODE(Path(make_directory()).stat().st_mode) == 0o700
