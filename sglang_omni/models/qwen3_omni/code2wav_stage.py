@@ -1,0 +1,120 @@
+"""The code2wav sidecar's Runner: frames of codes in, PCM out, rows of many streams in one step."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sglang_omni.errors import CheckpointError, ConfigError, RequestFailed
+from sglang_omni.layers.streaming import Stream
+from sglang_omni.models.qwen3_omni.code2wav import Code2Wav, Code2WavConfig
+from sglang_omni.models.spec import StageOptions
+from sglang_omni.models.weights import load_module
+
+CHUNK_FRAMES = (2, 2, 4, 8, 16)
+
+
+@dataclass
+class State:
+    """A stream: its frames that wait, each (groups,), and how far it is."""
+
+    slot: int
+    waiting: list[Tensor] = field(default_factory=list)
+    frames: int = 0
+    chunks: int = 0
+    ended: bool = False
+
+
+def chunk_length(state: State, sizes: Sequence[int]) -> int:
+    """How many frames the stream decodes next: 0 while it should wait for more.
+
+    The sizes take turns and the last repeats: small ones first, so that sound starts early, then larger ones, which
+    cost less per frame and are played while the next is made. What upstream left at its end is a chunk too. A
+    stream's chunks depend on its number of frames alone, not on when they came, and so does its sound, to the bit.
+    """
+    size = sizes[min(state.chunks, len(sizes) - 1)]
+    if len(state.waiting) >= size:
+        return size
+    return len(state.waiting) if state.ended else 0
+
+
+def pcm(samples: Tensor) -> bytes:
+    """Samples in [-1, 1], 1.0 becoming 32767, rounded to the nearest: 16-bit little-endian PCM."""
+    return (samples.clamp(-1, 1) * 32767).round().to(torch.int16).numpy().astype("<i2", copy=False).tobytes()
+
+
+class Code2WavRunner:
+    """Requests need no params. Data in: codes, int64 (groups,), one frame. Data out: mono 16-bit PCM at 24 kHz.
+
+    Options: `chunk_frames`, the frames of a stream's first, second, ... chunk; the last repeats.
+    """
+
+    def __init__(self, options: StageOptions):
+        """Loads the checkpoint's code2wav."""
+        path = Path(options.model_path)
+        config = json.loads((path / "config.json").read_text()).get("code2wav_config")
+        if config is None:
+            raise CheckpointError(f"{path}/config.json has no code2wav_config: this model makes no sound")
+        with torch.device(options.device):
+            model = Code2Wav(Code2WavConfig.of(config))
+        dtype = None if options.dtype == "auto" else getattr(torch, options.dtype)
+        load_module(model, path, "code2wav.", options.device, dtype)
+        self._take(model, options.slots, options.options.get("chunk_frames", CHUNK_FRAMES))
+
+    @classmethod
+    def of(cls, model: Code2Wav, slots: int, chunk_frames: Sequence[int] = CHUNK_FRAMES) -> "Code2WavRunner":
+        """A runner of a model that is there already."""
+        runner = cls.__new__(cls)
+        runner._take(model, slots, chunk_frames)
+        return runner
+
+    def _take(self, model: Code2Wav, slots: int, chunk_frames: Sequence[int]) -> None:
+        if not chunk_frames or min(chunk_frames) < 1:
+            raise ConfigError(f"chunk_frames {list(chunk_frames)} must be one or more positive numbers")
+        self.model = model.eval().requires_grad_(False)
+        self.model.allocate(slots)
+        self.config = model.config
+        self.slots = slots
+        self.chunk_frames = tuple(chunk_frames)
+        self.device = next(model.parameters()).device
+
+    def open(self, slot: int, params: dict[str, Any]) -> State:
+        return State(slot)
+
+    def feed(self, state: State, data: Tensor | None) -> None:
+        if data is None:
+            state.ended = True
+            return
+        groups, codes = self.config.num_quantizers, self.config.codebook_size
+        if data.shape != (groups,) or data.min() < 0 or data.max() >= codes:
+            raise RequestFailed(f"a frame is {groups} codes below {codes}; got one of another codec")
+        state.waiting.append(data)
+
+    def bucket(self, state: State) -> tuple[int, bool] | None:
+        """(frames, starts its stream) of the next chunk."""
+        length = chunk_length(state, self.chunk_frames)
+        return (length, state.chunks == 0) if length else None
+
+    @torch.inference_mode()
+    def step(self, states: Sequence[State]) -> list[bytes | None]:
+        length = chunk_length(states[0], self.chunk_frames)
+        codes = torch.stack([torch.stack(state.waiting[:length], -1) for state in states])
+        slots = [state.slot for state in states]
+        stream = Stream(
+            slots=torch.tensor(slots, device=self.device),
+            positions=torch.tensor([state.frames for state in states], device=self.device),
+            first=states[0].chunks == 0,
+        )
+        samples = self.model(codes.to(self.device), stream)[:, 0].float().cpu()
+        for state in states:
+            del state.waiting[:length]
+            state.frames += length
+            state.chunks += 1
+        return [pcm(row) for row in samples]
+
+    def finished(self, state: State) -> str | None:
+        return "stop" if state.ended and not state.waiting else None
