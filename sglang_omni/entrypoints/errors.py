@@ -1,0 +1,144 @@
+"""Every error leaves in OpenAI's body: `{"error": {"message", "type", "param", "code"}}`.
+
+Our routes raise `OmniError`; its class decides the status. What SGLang's own routes answer in other shapes is
+rewritten on its way out.
+"""
+
+import logging
+import re
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sglang_omni.errors import OmniError
+
+logger = logging.getLogger(__name__)
+
+OTHER_DIALECTS = ("/v1/messages", "/v1/systemone", "/api/")  # Anthropic's, System One's and Ollama's own bodies
+RETRY_AFTER = {429: "1", 503: "5"}
+CODES = {401: "invalid_api_key", 403: "forbidden"}
+OUR_FAULT = "The server failed on this request; its log says why."
+
+
+def error_body(status: int, message: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return {"error": {"message": message, "type": kind, "param": param, "code": code or CODES.get(status)}}
+
+
+def body_of(error: OmniError) -> dict[str, Any]:
+    return error_body(error.status, str(error), error.param, error.code)
+
+
+def error_response(error: OmniError) -> Response:
+    return _response(error.status, body_of(error))
+
+
+def _response(status: int, body: dict[str, Any]) -> Response:
+    headers = {"Retry-After": RETRY_AFTER[status]} if status in RETRY_AFTER else None
+    return Response(orjson.dumps(body), status, headers, media_type="application/json")
+
+
+def describe(errors: Sequence[Any]) -> tuple[str, str | None]:
+    """One sentence and the field at fault, from pydantic's list of errors."""
+    # A value that fits no branch of a union gives an error per branch: the longest path got furthest.
+    path, message = max(((_path(error["loc"]), error["msg"]) for error in errors), key=lambda found: len(found[0]))
+    message = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    field = ".".join(path)
+    return (f"{field}: {message}" if field else message), field or None
+
+
+def _path(location: tuple[str | int, ...]) -> list[str]:
+    """The part of pydantic's location that is written in the request: no class names, no `list[str]`."""
+    named = [str(part) for part in location if part not in ("body", "query", "str", "int", "float", "bool")]
+    return [part for part in named if re.fullmatch(r"[a-z_0-9-]+", part)]
+
+
+def normalize(status: int, body: Any) -> dict[str, Any]:
+    """Any JSON error body in OpenAI's shape."""
+    if status == 500:
+        return error_body(status, OUR_FAULT)
+    found = body.get("error", body) if isinstance(body, dict) else body
+    if isinstance(found, str):
+        return error_body(status, found)
+    if not isinstance(found, dict):
+        return error_body(status, HTTPStatus(status).phrase)
+    message = found.get("message") or found.get("detail") or HTTPStatus(status).phrase
+    code = found.get("code")
+    return error_body(status, str(message), found.get("param"), code if isinstance(code, str) else None)
+
+
+class OpenAIErrors:
+    """Outermost ASGI layer: rewrites responses with an error status; everything else passes untouched."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(OTHER_DIALECTS):
+            await self.app(scope, receive, send)
+            return
+        start: Message | None = None
+        held = b""
+
+        async def rewrite(message: Message) -> None:
+            nonlocal start, held
+            if message["type"] == "http.response.start":
+                if message["status"] < 400:
+                    await send(message)
+                else:
+                    start = message
+            elif start is None:
+                await send(message)
+            else:
+                held += message.get("body", b"")
+                if not message.get("more_body"):
+                    await self._send_error(start, held, scope, receive, send)
+
+        await self.app(scope, receive, rewrite)
+
+    async def _send_error(self, start: Message, held: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            body = orjson.loads(held)
+        except orjson.JSONDecodeError:
+            body = None
+        if _reports_health(body):
+            await send(start)
+            await send({"type": "http.response.body", "body": held})
+            return
+        await _response(start["status"], normalize(start["status"], body))(scope, receive, send)
+
+
+def _reports_health(body: Any) -> bool:
+    return isinstance(body, dict) and "status" in body
+
+
+async def _on_omni_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OmniError)
+    if error.status >= 500:
+        logger.error("%s %s: %s", request.method, request.url.path, error)
+    return error_response(error)
+
+
+def install(app: FastAPI) -> None:
+    """Gives `app` our handlers, and puts `OpenAIErrors` around all it will ever answer."""
+    elsewhere = app.exception_handlers.get(RequestValidationError)
+
+    async def on_invalid(request: Request, error: Exception) -> Response:
+        if elsewhere is not None and request.url.path.startswith(OTHER_DIALECTS):
+            return await elsewhere(request, error)  # type: ignore[misc]
+        assert isinstance(error, RequestValidationError)
+        message, param = describe(error.errors())
+        return _response(400, error_body(400, message, param))
+
+    app.add_exception_handler(OmniError, _on_omni_error)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+
+    build = app.build_middleware_stack
+    # SGLang adds its API-key layer after us, and its refusals need the same body.
+    app.build_middleware_stack = lambda: OpenAIErrors(build())  # type: ignore[method-assign]
