@@ -1,0 +1,109 @@
+"""A Qwen3-Omni made from a seed: the genuine layout, small enough to be written in seconds.
+
+It answers in random words and speaks noise, the same every time. Tests, the demo server and benchmarks use it;
+`SIZES["real"]` has the published model's dimensions and is for `fill_weights` on a GPU, never for a disk.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from importlib import resources
+from pathlib import Path
+
+import torch
+from transformers import (
+    GenerationConfig,
+    Qwen2VLImageProcessor,
+    Qwen2VLVideoProcessor,
+    Qwen3OmniMoeForConditionalGeneration,
+    WhisperFeatureExtractor,
+)
+
+from sglang_omni.models.qwen3_omni.demo.config import SIZES, Size, demo_config
+from sglang_omni.models.qwen3_omni.demo.tokenizer import write_tokenizer
+from sglang_omni.models.qwen3_omni.demo.weights import fill_weights
+
+__all__ = ["SIZES", "Size", "cached_demo_model", "demo_config", "fill_weights", "write_demo_model"]
+
+
+def write_demo_model(directory: Path, size: str = "demo", seed: int = 0) -> None:
+    """Writes a checkpoint that transformers, SGLang and this package load like the published one."""
+    directory.mkdir(parents=True, exist_ok=True)
+    config = demo_config(size)
+    with torch.random.fork_rng():  # the model's own initialisation draws from the global generator
+        model = Qwen3OmniMoeForConditionalGeneration(config).eval()
+    fill_weights(model, seed)
+    model.generation_config = _generation_config(size)
+    model.save_pretrained(directory, max_shard_size="8MB")
+    write_tokenizer(directory)
+    _write_processors(directory)
+
+
+def _generation_config(size: str) -> GenerationConfig:
+    ids = SIZES[size].vocabulary
+    return GenerationConfig(
+        bos_token_id=ids["<|endoftext|>"],
+        pad_token_id=ids["<|endoftext|>"],
+        eos_token_id=[ids["<|im_end|>"], ids["<|endoftext|>"]],
+        talker_max_new_tokens=4096,
+        talker_temperature=0.9,
+        talker_top_k=50,
+        talker_top_p=1.0,
+        talker_repetition_penalty=1.05,
+    )
+
+
+def _write_processors(directory: Path) -> None:
+    """Media settings of the published model, but pictures of at most 144 tokens."""
+    half = [0.5, 0.5, 0.5]
+    vision = {"patch_size": 16, "temporal_patch_size": 2, "merge_size": 2, "image_mean": half, "image_std": half}
+    image = Qwen2VLImageProcessor(size={"shortest_edge": 4 * 32**2, "longest_edge": 144 * 32**2}, **vision)
+    video = Qwen2VLVideoProcessor(size={"shortest_edge": 4 * 32**2, "longest_edge": 144 * 32**2}, **vision)
+    audio = WhisperFeatureExtractor(
+        feature_size=128, sampling_rate=16_000, hop_length=160, chunk_length=300, n_fft=400, return_attention_mask=True
+    )
+    preprocessor = image.to_dict() | audio.to_dict() | {"processor_class": "Qwen3OmniMoeProcessor"}
+    _write_json(directory / "preprocessor_config.json", preprocessor)
+    _write_json(directory / "video_preprocessor_config.json", video.to_dict())
+    template = resources.files(__package__).joinpath("chat_template.jinja").read_text()
+    (directory / "chat_template.jinja").write_text(template)
+
+
+def _write_json(path: Path, value: dict) -> None:
+    path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def cached_demo_model(size: str = "demo") -> Path:
+    """The checkpoint in the user's cache directory, written there by whoever comes first.
+
+    Its folder is named after the recipe, so that a new version of this package writes it anew.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sglang-omni"
+    path = cache / f"{size}-{_recipe()}"
+    if path.exists():
+        return path
+    cache.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{size}-", dir=cache))
+    try:
+        write_demo_model(building, size)
+        building.chmod(0o755)
+        building.rename(path)
+    except OSError:
+        if not path.exists():  # otherwise another starter was faster
+            raise
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return path
+
+
+def _recipe() -> str:
+    """A hash of this folder's files and of the libraries that turn them into a checkpoint."""
+    import transformers
+
+    digest = hashlib.sha256(f"{torch.__version__} {transformers.__version__}".encode())
+    for file in sorted(resources.files(__package__).iterdir(), key=lambda file: file.name):
+        if file.name.endswith((".py", ".txt", ".jinja")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]

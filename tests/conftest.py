@@ -1,0 +1,17 @@
+from pathlib import Path
+
+import pytest
+
+from sglang_omni.models.qwen3_omni.demo import cached_demo_model
+
+
+@pytest.fixture(scope="session")
+def demo_model() -> Path:
+    """The checkpoint that `sgl-omni serve` serves when it is given none."""
+    return cached_demo_model()
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> Path:
+    """The smallest checkpoint of the same structure."""
+    return cached_demo_model("tiny")
