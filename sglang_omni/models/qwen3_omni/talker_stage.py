@@ -1,0 +1,262 @@
+"""The talker as a stage: text tokens come in, codec frames go out."""
+
+import json
+import random
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.models.qwen3_omni_moe.configuration_qwen3_omni_moe import Qwen3OmniMoeConfig
+
+from sglang_omni.errors import InvalidRequest
+from sglang_omni.layers.cache import Access, Decode, Prefill, length_mask
+from sglang_omni.models.qwen3_omni.prompt import HEAD, TalkerPrompt, codec_ids, input_ids, talker_prompt
+from sglang_omni.models.qwen3_omni.talker import Talker
+from sglang_omni.models.spec import StageOptions
+from sglang_omni.models.weights import load_module, read_tensors
+from sglang_omni.sidecar.sampling import Sampler, Sampling, keys, penalise, seed_words
+
+MAX_LENGTH = 8192
+"""Rows of a slot, prompt and frames together, unless the option `max_length` says otherwise."""
+
+MAX_FRAMES = 4096
+FRAMES_AT_LEAST, FRAMES_PER_TOKEN = 64, 32
+"""A complete text of n tokens is spoken in at most 64 + 32 n frames (12.5 are a second)."""
+
+SUPPRESSED = 1024
+"""The last so many codes are special tokens that are never spoken, but for the end of speech."""
+
+TALKER_SAMPLING = Sampling(temperature=0.9, top_k=50, repetition_penalty=1.05)
+CODE_PREDICTOR_SAMPLING = Sampling(temperature=1.0, top_k=50, top_p=0.8)
+GREEDY = Sampling(temperature=0.0)
+
+
+@dataclass
+class Speech:
+    """One request: `length` rows are in its slot, `frames` have been spoken, `text` is what it was given to say."""
+
+    slot: int
+    prompt: TalkerPrompt
+    voice: int
+    max_frames: int
+    text: list[int] = field(default_factory=list)
+    complete: bool = False
+    length: int = 0
+    position: float = 0.0  # the rotary position of the next row
+    frames: int = 0
+    reason: str | None = None
+
+    @property
+    def cap(self) -> int:
+        """Frames after which the speech is cut."""
+        if not self.complete:
+            return self.max_frames
+        return min(self.max_frames, FRAMES_AT_LEAST + FRAMES_PER_TOKEN * len(self.text))
+
+
+class TalkerRunner:
+    """A frame per step. `open` takes what the thinker's scheduler knows of a request:
+
+    prompt_ids (length,), positions (3, length) and media_rows (media positions, thinker hidden) of its prompt,
+    and `speech`: voice, seed, temperature, top_k, top_p, repetition_penalty, max_frames and code_predictor
+    (temperature, top_k, top_p), each None for the reference's default. `feed` takes lists of token ids.
+
+    A step gives each request a frame's codes (code groups,), or None where the speech ended. The option
+    `max_length` is how many rows a slot holds (default 8192).
+    """
+
+    def __init__(self, options: StageOptions):
+        self.slots = options.slots
+        self.device = torch.device(options.device)
+        self.config = Qwen3OmniMoeConfig.from_pretrained(options.model_path)
+        self.max_length = int(options.options.get("max_length", MAX_LENGTH))
+        self.end_of_text = _end_of_text(Path(options.model_path), self.config)
+        self.talker, self.text_rows = _load(options, self.config)
+        self.talker.prepare(self.slots, self.max_length)
+
+        c = self.config.talker_config
+        codes, self.groups = c.text_config.vocab_size, c.num_code_groups
+        self.end_of_speech = c.codec_eos_token_id
+        allowed = torch.arange(codes) < codes - SUPPRESSED
+        allowed[self.end_of_speech] = True
+        self.suppressed = (~allowed).to(self.device)
+        self.sampler = Sampler(self.slots, codes, self.device)
+        self.residual_sampler = Sampler(self.slots, c.code_predictor_config.vocab_size, self.device)
+        self.seeds = torch.zeros(self.slots, 2, dtype=torch.int64, device=self.device)
+        self.seen = torch.zeros(self.slots, codes, dtype=torch.bool, device=self.device)
+        self.penalties = torch.ones(self.slots, 1, device=self.device)
+        self.heard = torch.zeros(self.slots, self.text_rows.shape[1], device=self.device, dtype=self.text_rows.dtype)
+
+    # One request
+
+    def open(self, slot: int, params: dict[str, Any]) -> Speech:
+        speech = params["speech"]
+        prompt = talker_prompt(self.config, params["prompt_ids"], params["positions"], params["media_rows"])
+        if prompt.length >= self.max_length:
+            raise InvalidRequest(
+                f"the prompt takes {prompt.length} rows of the talker's {self.max_length}; shorten it", param="messages"
+            )
+        max_frames = min(speech.get("max_frames") or MAX_FRAMES, self.max_length - prompt.length + 1)
+        state = Speech(slot, prompt, self._voice(speech.get("voice")), max_frames, list(prompt.answer))
+        self._open_sampling(slot, speech)
+        return state
+
+    def _voice(self, name: str | None) -> int:
+        voices = self.config.talker_config.speaker_id
+        if name is None:
+            name = "ethan" if "ethan" in voices else next(iter(voices))
+        if name.lower() not in voices:
+            raise InvalidRequest(f"there is no voice {name!r}; there are {', '.join(voices)}", param="voice")
+        return voices[name.lower()]
+
+    def _open_sampling(self, slot: int, speech: dict[str, Any]) -> None:
+        sampling = _sampling(TALKER_SAMPLING, speech)
+        default = CODE_PREDICTOR_SAMPLING if sampling.temperature > 0 else GREEDY
+        seed = speech.get("seed")
+        self.sampler.open(slot, sampling)
+        self.residual_sampler.open(slot, _sampling(default, speech.get("code_predictor") or {}))
+        self.seeds[slot] = torch.tensor(seed_words(random.getrandbits(64) if seed is None else seed))
+        self.penalties[slot] = sampling.repetition_penalty
+        self.seen[slot] = False
+
+    def feed(self, state: Speech, data: list[int] | None) -> None:
+        for token in data or ():
+            if state.complete:
+                break
+            if token in self.end_of_text:
+                state.complete = True
+            else:
+                state.text.append(token)
+        state.complete |= data is None
+        if state.complete and not state.text:
+            state.reason = state.reason or "stop"
+
+    def bucket(self, state: Speech) -> Hashable | None:
+        if state.reason is not None or self._next_text(state) is None:
+            return None
+        if state.length == 0:
+            return "prefill", state.prompt.length.bit_length()  # at most half of a padded batch is padding
+        return ("decode",)
+
+    def _next_text(self, state: Speech) -> int | None:
+        """The token whose row goes into the next step, None if it has not arrived."""
+        if state.frames < len(state.text):
+            return state.text[state.frames]
+        if not state.complete:
+            return None
+        over = state.frames > len(state.text)
+        return self.config.tts_pad_token_id if over else self.config.tts_eos_token_id
+
+    def finished(self, state: Speech) -> str | None:
+        return state.reason
+
+    # One step
+
+    @torch.inference_mode()
+    def step(self, states: Sequence[Speech]) -> list[Tensor | None]:
+        slots = [state.slot for state in states]
+        index = torch.tensor(slots, device=self.device)
+        hidden = self._decode(states, index) if states[0].length else self._prefill(states, index)
+        codes = self._frame(hidden, states, slots, index).cpu()
+        return [self._spoken(state, frame) for state, frame in zip(states, codes, strict=True)]
+
+    def _prefill(self, states: Sequence[Speech], index: Tensor) -> Tensor:
+        """Whole prompts: the hidden state of their last rows (batch, hidden)."""
+        lengths = [state.prompt.length for state in states]
+        x = self.text_rows.new_zeros(len(states), max(lengths), self.text_rows.shape[1])
+        positions = torch.zeros(3, len(states), max(lengths), device=self.device)
+        for row, state in enumerate(states):
+            x[row, : state.prompt.length] = self._embed(state)
+            positions[:, row, : state.prompt.length] = state.prompt.positions
+            state.length = state.prompt.length
+            state.position = float(state.prompt.positions[0, -1]) + 1
+        access = Prefill(index, self.talker.rope.at(positions, x.dtype))
+        last = torch.tensor(lengths, device=self.device) - 1
+        return self._run(x, access)[torch.arange(len(states), device=self.device), last]
+
+    def _embed(self, state: Speech) -> Tensor:
+        """The prompt's rows (length, hidden)."""
+        prompt = state.prompt
+        rows = self.text_rows[input_ids(self.config, prompt, state.text[0]).to(self.device)]
+        if len(prompt.media_rows):
+            media_rows = prompt.media_rows.to(self.device, rows.dtype)
+            rows[: -HEAD][prompt.media.to(self.device)] = self.talker.hidden_projection(media_rows)
+        spoken = codec_ids(self.config.talker_config, state.voice)
+        rows[-len(spoken) :] += self.talker.model.codec_embedding(torch.tensor(spoken, device=self.device))
+        return rows
+
+    def _decode(self, states: Sequence[Speech], index: Tensor) -> Tensor:
+        """One row each, the last frame and the next text: the hidden states (batch, hidden)."""
+        numbers = [[state.length, self._next_text(state)] for state in states]
+        lengths, text = torch.tensor(numbers, device=self.device).unbind(1)
+        positions = torch.tensor([[state.position] for state in states], device=self.device)
+        x = self.heard.index_select(0, index) + self.text_rows.index_select(0, text)
+        mask = length_mask([state.length + 1 for state in states], self.device, x.dtype)
+        longest = max(state.length for state in states) + 1
+        access = Decode(index, lengths, longest, self.talker.rope.at(positions, x.dtype), mask)
+        for state in states:
+            state.length += 1
+            state.position += 1
+        return self._run(x[:, None], access)[:, -1]
+
+    def _run(self, x: Tensor, access: Access) -> Tensor:
+        return self.talker.model(x.flatten(0, 1), access).view(x.shape)
+
+    def _frame(self, hidden: Tensor, states: Sequence[Speech], slots: list[int], index: Tensor) -> Tensor:
+        """From the talker's hidden states (batch, hidden) all codes of a frame (batch, code groups)."""
+        steps = torch.tensor([state.frames for state in states], device=self.device)
+        noise = keys(self.seeds.index_select(0, index), steps, self.groups)
+        logits = self.talker.codec_head(hidden).float()
+        logits = penalise(logits, self.seen.index_select(0, index), self.penalties.index_select(0, index))
+        logits.masked_fill_(self.suppressed, -torch.inf)
+        first = self.sampler.draw(logits, self.sampler.rows(slots, index), noise[:, 0])
+        self.seen[index, first] = True
+
+        rows = self.residual_sampler.rows(slots, index)
+        residual, heard = self.talker.code_predictor(
+            hidden,
+            self.talker.model.codec_embedding(first),
+            lambda logits, group: self.residual_sampler.draw(logits, rows, noise[:, group]),
+        )
+        self.heard[index] = heard
+        return torch.cat((first[:, None], residual), 1)
+
+    def _spoken(self, state: Speech, frame: Tensor) -> Tensor | None:
+        if int(frame[0]) == self.end_of_speech:
+            state.reason = "stop"
+            return None
+        state.frames += 1
+        if state.frames >= state.cap:
+            state.reason = "length"
+        return frame
+
+
+def _sampling(default: Sampling, asked: dict[str, Any]) -> Sampling:
+    names = "temperature", "top_k", "top_p", "repetition_penalty"
+    given = {name: asked[name] for name in names if asked.get(name) is not None}
+    return Sampling(**{**vars(default), **given})
+
+
+def _end_of_text(model_path: Path, config: Qwen3OmniMoeConfig) -> frozenset[int]:
+    """Thinker tokens that end an answer and are not spoken."""
+    found = [config.im_end_token_id]
+    generation_config = model_path / "generation_config.json"
+    if generation_config.exists():
+        ids = json.loads(generation_config.read_text()).get("eos_token_id") or []
+        found += ids if isinstance(ids, list) else [ids]
+    return frozenset(found)
+
+
+def _load(options: StageOptions, config: Qwen3OmniMoeConfig) -> tuple[Talker, Tensor]:
+    """The talker, and the thinker's vocabulary as rows of the talker's width (vocabulary, hidden)."""
+    dtype = None if options.dtype == "auto" else getattr(torch, options.dtype)
+    with torch.device("meta"):
+        talker = Talker(config.talker_config)
+    talker.to_empty(device=options.device).requires_grad_(False)
+    load_module(talker, options.model_path, "talker.", options.device, dtype)
+    embedding = read_tensors(options.model_path, "thinker.model.embed_tokens.", options.device)["weight"]
+    with torch.inference_mode():
+        return talker, talker.project_vocabulary(embedding.to(talker.codec_head.weight.dtype))
