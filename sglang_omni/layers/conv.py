@@ -21,22 +21,22 @@ class CausalConv(nn.Module):
 
 
 class CausalTransposedConv(nn.Module):
-    """A convolution that makes `stride` steps of each: from that step and the kernel / stride - 1 before it.
+    """Makes `stride` steps of each: of itself (kernel = stride), or of it and the one before (kernel = 2 * stride).
 
-    A stream's first steps only serve as the past of later ones, so n steps become (n + 1) * stride - kernel in all,
-    and every chunk but the first is whole. Follows Qwen3OmniMoeCausalTransConvNet, which drops
-    kernel - stride steps at both ends.
+    In the second case a stream's very first step is nothing but the past of the next: n steps become
+    (n - 1) * stride, of which only the first chunk feels the loss. Follows Qwen3OmniMoeCausalTransConvNet, which
+    drops kernel - stride steps at both ends.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int):
         super().__init__()
-        if kernel_size % stride:
-            raise ValueError(f"kernel {kernel_size} is no multiple of stride {stride}")
+        self.overlap = kernel_size - stride
+        if self.overlap not in (0, stride):
+            raise ValueError(f"kernel {kernel_size} is neither once nor twice the stride {stride}")
         self.conv = nn.ConvTranspose1d(in_channels, out_channels, kernel_size, stride=stride)
-        self.tail = Tail((in_channels, kernel_size // stride - 1))
+        self.tail = Tail((in_channels, self.overlap // stride))
 
     def forward(self, x: Tensor, stream: Stream | None = None) -> Tensor:
         y = self.conv(self.tail.prepend(x, stream))
-        ramp = self.conv.kernel_size[0] - self.conv.stride[0]
-        starts = stream is None or stream.first
-        return y[..., 2 * ramp if starts else ramp : y.shape[-1] - ramp]
+        begins = stream is None or stream.first
+        return y[..., self.overlap * (1 + begins) : y.shape[-1] - self.overlap]

@@ -14,13 +14,12 @@ from torch import Tensor, nn
 class Stream:
     """The rows of one step: each row is the next chunk of one stream, and all chunks are equally long.
 
-    slots: (batch,) the pool slot of each row, all different; a `slice` where they are consecutive, which
-        reads and writes the pools in place of gathering rows
-    positions: (batch,) model frames that came before this chunk
-    first: every row starts its stream, or none does; a slot is made new by its first chunk
+    slots: (batch,) the pool slot of each row, all different
+    positions: (batch,) frames of the stream that came before this chunk
+    first: every row starts its stream, or none does; a stream's first chunk makes its slot as new
     """
 
-    slots: Tensor | slice
+    slots: Tensor
     positions: Tensor
     first: bool
 

@@ -203,6 +203,10 @@ class Code2Wav(nn.Module):
             x = block(x, stream)
         return exit(activation(x), stream).clamp(-1, 1)
 
-    def allocate(self, slots: int) -> None:
-        """Room for the state of `slots` streams."""
+    def prepare(self, slots: int) -> None:
+        """To be called once the weights are there: makes room for `slots` streams, and freezes the weights."""
+        self.eval().requires_grad_(False)
         allocate(self, slots)
+        for module in self.modules():
+            if isinstance(module, SnakeBeta):
+                module.freeze()

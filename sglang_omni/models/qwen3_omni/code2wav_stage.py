@@ -47,40 +47,35 @@ def pcm(samples: Tensor) -> bytes:
     return (samples.clamp(-1, 1) * 32767).round().to(torch.int16).numpy().astype("<i2", copy=False).tobytes()
 
 
+def load(options: StageOptions) -> Code2Wav:
+    """The checkpoint's code2wav. Raises CheckpointError where it has none."""
+    path = Path(options.model_path)
+    config = json.loads((path / "config.json").read_text()).get("code2wav_config")
+    if config is None:
+        raise CheckpointError(f"{path}/config.json has no code2wav_config: this model makes no sound")
+    with torch.device(options.device):
+        model = Code2Wav(Code2WavConfig.of(config))
+    dtype = None if options.dtype == "auto" else getattr(torch, options.dtype)
+    load_module(model, path, "code2wav.", options.device, dtype)
+    return model
+
+
 class Code2WavRunner:
     """Requests need no params. Data in: codes, int64 (groups,), one frame. Data out: mono 16-bit PCM at 24 kHz.
 
     Options: `chunk_frames`, the frames of a stream's first, second, ... chunk; the last repeats.
     """
 
-    def __init__(self, options: StageOptions):
-        """Loads the checkpoint's code2wav."""
-        path = Path(options.model_path)
-        config = json.loads((path / "config.json").read_text()).get("code2wav_config")
-        if config is None:
-            raise CheckpointError(f"{path}/config.json has no code2wav_config: this model makes no sound")
-        with torch.device(options.device):
-            model = Code2Wav(Code2WavConfig.of(config))
-        dtype = None if options.dtype == "auto" else getattr(torch, options.dtype)
-        load_module(model, path, "code2wav.", options.device, dtype)
-        self._take(model, options.slots, options.options.get("chunk_frames", CHUNK_FRAMES))
-
-    @classmethod
-    def of(cls, model: Code2Wav, slots: int, chunk_frames: Sequence[int] = CHUNK_FRAMES) -> "Code2WavRunner":
-        """A runner of a model that is there already."""
-        runner = cls.__new__(cls)
-        runner._take(model, slots, chunk_frames)
-        return runner
-
-    def _take(self, model: Code2Wav, slots: int, chunk_frames: Sequence[int]) -> None:
-        if not chunk_frames or min(chunk_frames) < 1:
-            raise ConfigError(f"chunk_frames {list(chunk_frames)} must be one or more positive numbers")
-        self.model = model.eval().requires_grad_(False)
-        self.model.allocate(slots)
-        self.config = model.config
-        self.slots = slots
-        self.chunk_frames = tuple(chunk_frames)
-        self.device = next(model.parameters()).device
+    def __init__(self, options: StageOptions, model: Code2Wav | None = None):
+        """`model`: one that is there already, in place of the checkpoint's."""
+        self.chunk_frames = tuple(options.options.get("chunk_frames", CHUNK_FRAMES))
+        if not self.chunk_frames or min(self.chunk_frames) < 1:
+            raise ConfigError(f"chunk_frames {list(self.chunk_frames)} must be positive numbers, at least one")
+        self.model = model or load(options)
+        self.model.prepare(options.slots)
+        self.config = self.model.config
+        self.slots = options.slots
+        self.device = next(self.model.parameters()).device
 
     def open(self, slot: int, params: dict[str, Any]) -> State:
         return State(slot)
@@ -103,9 +98,8 @@ class Code2WavRunner:
     def step(self, states: Sequence[State]) -> list[bytes | None]:
         length = chunk_length(states[0], self.chunk_frames)
         codes = torch.stack([torch.stack(state.waiting[:length], -1) for state in states])
-        slots = [state.slot for state in states]
         stream = Stream(
-            slots=torch.tensor(slots, device=self.device),
+            slots=torch.tensor([state.slot for state in states], device=self.device),
             positions=torch.tensor([state.frames for state in states], device=self.device),
             first=states[0].chunks == 0,
         )
