@@ -1,0 +1,119 @@
+"""The thinker's inputs as SGLang passes them on, for every request with media."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from sglang.srt.managers.schedule_batch import Modality, MultimodalDataItem, MultimodalProcessorOutput
+from sglang.srt.multimodal.processors.base_processor import BaseMultimodalProcessor
+from torch import Tensor, ones
+
+from sglang_omni.errors import InvalidRequest
+from sglang_omni.media import MediaPolicy, Video, load_audio, load_image, load_video
+from sglang_omni.models.qwen3_omni.inputs import Inputs, Item, build_inputs, choose_frames
+
+MODALITIES = {"image": Modality.IMAGE, "audio": Modality.AUDIO, "video": Modality.VIDEO}
+
+
+class Qwen3OmniProcessor(BaseMultimodalProcessor):
+    """SGLang's multimodal processor for this family.
+
+    It lives in SGLang's TokenizerManager (`tokenizer_manager.mm_processor`), in the HTTP process; the server sets
+    its `policy`. A request's media are in `image_data`, `audio_data` and `video_data` in the order of the prompt's
+    placeholders, and `use_audio_in_video` is the field of that name of SGLang's GenerateReqInput.
+
+    Prompts come as ids with one placeholder per medium (`sglang_omni.prompt_text`). Media are fetched and decoded
+    on one thread pool, turned into features on another.
+    """
+
+    prefer_tokenized_input = True
+    policy = MediaPolicy()
+
+    def __init__(self, hf_config: Any, server_args: Any, _processor: Any, *args: Any, **kwargs: Any):
+        super().__init__(hf_config.thinker_config, server_args, _processor, *args, **kwargs)
+
+    def _preprocessing_competes_with_the_scheduler(self) -> bool:
+        return False  # features are made on the CPU, as by transformers, so several workers help
+
+    async def load_media(self, request: Any) -> None:
+        """Replaces every source in the request by the decoded medium.
+
+        A route that must refuse a bad medium before its stream starts awaits this; what is decoded stays as it is.
+        """
+        choose = partial(choose_frames, self._processor)
+        video = partial(load_video, choose=choose, with_sound=request.use_audio_in_video)
+        request.image_data, request.audio_data, request.video_data = await asyncio.gather(
+            self._load(request.image_data, Image.Image, load_image, "images"),
+            self._load(request.audio_data, np.ndarray, load_audio, "audios"),
+            self._load(request.video_data, Video, video, "videos"),
+        )
+
+    async def _load(self, sources: Any, decoded: type, load: Callable[..., Any], field: str) -> list[Any] | None:
+        if not sources:
+            return None
+        if not isinstance(sources, list):
+            sources = [sources]
+        loop = asyncio.get_running_loop()
+
+        async def one(source: Any, name: str) -> Any:
+            if isinstance(source, decoded):
+                return source
+            source = getattr(source, "url", source)  # SGLang's ImageData and VideoData
+            if not isinstance(source, str | bytes):
+                raise InvalidRequest(f"{name}: must be a path, a URL or a data URI", param=name)
+            return await loop.run_in_executor(self.io_executor, partial(load, source, policy=self.policy, name=name))
+
+        return await asyncio.gather(*[one(source, f"{field}[{i}]") for i, source in enumerate(sources)])
+
+    async def process_mm_data_async(
+        self, image_data: Any, audio_data: Any, input_text: list[int], request_obj: Any, **_: Any
+    ) -> MultimodalProcessorOutput:
+        """`input_text` holds the prompt's ids, `request_obj` the media, which the first two arguments repeat."""
+        await self.load_media(request_obj)
+        build = partial(
+            build_inputs,
+            config=self.hf_config,
+            prompt=input_text,
+            images=request_obj.image_data or (),
+            audios=request_obj.audio_data or (),
+            videos=request_obj.video_data or (),
+            use_audio_in_video=request_obj.use_audio_in_video,
+        )
+        if self.mm_processor_executor is None:
+            inputs = build(self._processor)
+        else:
+            inputs = await self.mm_processor_executor.run(build)
+        return self._output(inputs)
+
+    def _output(self, inputs: Inputs) -> MultimodalProcessorOutput:
+        return MultimodalProcessorOutput(
+            input_ids=inputs.ids.tolist(),
+            mm_items=[_sglang_item(item) for item in inputs.items],
+            im_token_id=self.hf_config.image_token_id,
+            video_token_id=self.hf_config.video_token_id,
+            audio_token_id=self.hf_config.audio_token_id,
+            mrope_positions=inputs.positions,
+            mrope_position_delta=inputs.delta,
+        )
+
+
+def _sglang_item(item: Item) -> MultimodalDataItem:
+    result = MultimodalDataItem(modality=MODALITIES[item.kind], feature=item.feature.contiguous(), offsets=item.runs)
+    if item.grid is None:
+        result.feature_attention_mask = ones(1, item.feature.shape[-1], dtype=int)
+    else:
+        result.set(f"{item.kind}_grid_thw", item.grid)
+    result.set_hash(_hash(result.feature, item.grid))
+    return result
+
+
+def _hash(feature: Tensor, grid: Tensor | None) -> int:
+    """The item's identity in the prefix cache. SGLang's own hash sees only the values, and two plain pictures of
+    different shape have the same."""
+    digest = hashlib.sha256(repr((feature.shape, None if grid is None else grid.tolist())).encode())
+    digest.update(feature.numpy())
+    return int.from_bytes(digest.digest()[:8], "big")
