@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sglang_omni.layers.attention import SlidingWindowAttention, frame_positions, rotary, window_mask
+from sglang_omni.layers.attention import SlidingWindowAttention, frame_positions, window_mask
 from sglang_omni.layers.conv import CausalConv, CausalTransposedConv
+from sglang_omni.layers.rope import Rope
 from sglang_omni.layers.streaming import Stream, allocate
 from sglang_omni.models.qwen3_omni.code2wav import Code2Wav, Code2WavConfig
 
@@ -29,8 +30,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, stream: Stream | None = None) -> Tensor:
         x = x.transpose(1, 2)
         positions = frame_positions(x, stream)
-        rope = rotary(positions, self.attention.head_dim, 10_000, x.dtype)
-        return self.attention(x, rope, window_mask(positions, WINDOW), stream).transpose(1, 2)
+        rotation = Rope(self.attention.head_dim, {"rope_theta": 10_000}).at(positions, x.dtype)
+        return self.attention(x, rotation, window_mask(positions, WINDOW), stream).transpose(1, 2)
 
 
 LAYERS = {

@@ -6,7 +6,7 @@ would need a frame before it to make.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from math import prod
 from typing import Any
 
@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sglang_omni.layers.activation import SnakeBeta
-from sglang_omni.layers.attention import SlidingWindowAttention, frame_positions, rotary, window_mask
+from sglang_omni.layers.attention import SlidingWindowAttention, frame_positions, window_mask
 from sglang_omni.layers.conv import CausalConv, CausalTransposedConv
+from sglang_omni.layers.rope import Rope, Rotation
 from sglang_omni.layers.streaming import Stream, allocate
 
 
@@ -36,7 +37,7 @@ class Code2WavConfig:
     num_key_value_heads: int = 16
     attention_bias: bool = False
     sliding_window: int = 72
-    rope_theta: float = 10_000.0
+    rope_parameters: dict[str, Any] = field(default_factory=lambda: {"rope_type": "default", "rope_theta": 10_000.0})
     rms_norm_eps: float = 1e-5
     upsampling_ratios: tuple[int, ...] = (2, 2)
     upsample_rates: tuple[int, ...] = (8, 5, 4, 3)
@@ -44,10 +45,11 @@ class Code2WavConfig:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "Code2WavConfig":
-        """From the `code2wav_config` of a checkpoint's config.json."""
-        rope = config.get("rope_parameters") or {}
-        known = {field.name: config[field.name] for field in fields(cls) if field.name in config}
-        return cls(**{**known, **({"rope_theta": rope["rope_theta"]} if "rope_theta" in rope else {})})
+        """From the `code2wav_config` of a checkpoint's config.json, where `rope_theta` may stand by itself."""
+        known = {field.name: config[field.name] for field in fields(cls) if config.get(field.name) is not None}
+        if "rope_theta" in config:
+            known.setdefault("rope_parameters", {"rope_theta": config["rope_theta"]})
+        return cls(**known)
 
     @property
     def samples_per_frame(self) -> int:
@@ -91,8 +93,8 @@ class TransformerLayer(nn.Module):
         self.mlp = Mlp(config)
         self.mlp_layer_scale = LayerScale(hidden)
 
-    def forward(self, x: Tensor, rope: tuple[Tensor, Tensor], mask: Tensor, stream: Stream | None) -> Tensor:
-        x = x + self.self_attn_layer_scale(self.self_attn(self.input_layernorm(x), rope, mask, stream))
+    def forward(self, x: Tensor, rotation: Rotation, mask: Tensor, stream: Stream | None) -> Tensor:
+        x = x + self.self_attn_layer_scale(self.self_attn(self.input_layernorm(x), rotation, mask, stream))
         return x + self.mlp_layer_scale(self.mlp(self.post_attention_layernorm(x)))
 
 
@@ -101,17 +103,18 @@ class Transformer(nn.Module):
 
     def __init__(self, config: Code2WavConfig):
         super().__init__()
-        self.config = config
+        self.window = config.sliding_window
         self.layers = nn.ModuleList(TransformerLayer(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
+        head_dim = config.hidden_size // config.num_attention_heads
+        self.rope = Rope(head_dim, config.rope_parameters, self.norm.weight.device)
 
     def forward(self, x: Tensor, stream: Stream | None) -> Tensor:
-        config = self.config
         positions = frame_positions(x, stream)
-        rope = rotary(positions, config.hidden_size // config.num_attention_heads, config.rope_theta, x.dtype)
-        mask = window_mask(positions, config.sliding_window)
+        rotation = self.rope.at(positions, x.dtype)
+        mask = window_mask(positions, self.window)
         for layer in self.layers:
-            x = layer(x, rope, mask, stream)
+            x = layer(x, rotation, mask, stream)
         return self.norm(x)
 
 
