@@ -9,7 +9,7 @@ from safetensors import safe_open
 from sglang_omni.errors import CheckpointError
 
 
-def _files(model_path: Path, prefix: str) -> dict[str, list[str]]:
+def tensor_files(model_path: Path, prefix: str) -> dict[str, list[str]]:
     """Shard file name -> tensor names that start with `prefix`."""
     index = model_path / "model.safetensors.index.json"
     if index.exists():
@@ -29,7 +29,7 @@ def read_tensors(model_path: str | Path, prefix: str, device: str = "cpu") -> di
     """The checkpoint's tensors whose names start with `prefix`, by the rest of their names."""
     path = Path(model_path)
     found = {}
-    for file, names in _files(path, prefix).items():
+    for file, names in tensor_files(path, prefix).items():
         with safe_open(path / file, "pt", device=device) as tensors:
             for name in names:
                 found[name.removeprefix(prefix)] = tensors.get_tensor(name)

@@ -1,0 +1,64 @@
+"""SGLang's FastAPI app with our routes in front: the first match wins, and all of SGLang's others stay."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from sglang.srt.entrypoints.engine import init_tokenizer_manager
+from sglang.srt.managers.tokenizer_manager import TokenizerManager
+
+from sglang_omni.entrypoints import errors
+from sglang_omni.entrypoints.chat import OmniServingChat
+from sglang_omni.entrypoints.client import Client
+from sglang_omni.entrypoints.routes import chat, health, models, speech, voices
+from sglang_omni.media import MediaPolicy
+from sglang_omni.models.spec import ModelSpec
+from sglang_omni.pipeline import Pipeline
+
+
+class OmniTokenizerManager(TokenizerManager):
+    """SGLang's, naming our chat serving as the one to use."""
+
+    client: Client
+
+    @property
+    def serving_chat_class(self) -> Callable[..., OmniServingChat]:
+        return partial(OmniServingChat, client=self.client)
+
+
+def make_tokenizer_manager(
+    app: FastAPI, spec: ModelSpec, model_path: Path, pipeline: Pipeline | None, media: MediaPolicy
+) -> Callable[..., Any]:
+    """For `launch_server(init_tokenizer_manager_func=...)`: SGLang's own, which also makes the client of `app`."""
+
+    def init(server_args: Any, port_args: Any) -> Any:
+        tokenizer_manager, templates = init_tokenizer_manager(server_args, port_args, OmniTokenizerManager)
+        tokenizer_manager.mm_processor.policy = media
+        tokenizer_manager.client = app.state.omni = Client(spec, model_path, tokenizer_manager, pipeline)
+        return tokenizer_manager, templates
+
+    return init
+
+
+def install(app: FastAPI, pipeline: Pipeline | None) -> None:
+    """Routes, error bodies, and the coordinator's life on the server's event loop."""
+    ours = [route for part in (chat, speech, voices, models, health) for route in part.router.routes]
+    app.router.routes[:0] = ours
+    app.user_middleware = [layer for layer in app.user_middleware if layer.cls is not CORSMiddleware]  # closed
+    errors.install(app)
+    if pipeline is None:
+        return
+    theirs = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
+        pipeline.start()
+        async with theirs(app) as state:
+            yield state
+        await pipeline.stop()
+
+    app.router.lifespan_context = lifespan

@@ -1,0 +1,206 @@
+"""SGLang's chat serving, extended: text that stays text, media, and answers that are spoken."""
+
+import asyncio
+import base64
+import logging
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import orjson
+from fastapi import Request
+from fastapi.responses import Response
+from sglang.srt.entrypoints.openai.protocol import ChatCompletionResponse, StreamOptions
+from sglang.srt.entrypoints.openai.serving_chat import OpenAIServingChat
+from sglang.srt.managers.io_struct import GenerateReqInput
+
+from sglang_omni.audio.encode import encode, find_format
+from sglang_omni.entrypoints.chat_request import STREAM_FORMATS, WHOLE_FORMATS, ChatRequest
+from sglang_omni.entrypoints.chat_stream import ChatStream, new_audio_id, usage_details
+from sglang_omni.entrypoints.client import Client
+from sglang_omni.entrypoints.concurrency import collect, first, interleave, together, until_disconnected
+from sglang_omni.entrypoints.errors import OUR_FAULT, body_of, error_body, error_response
+from sglang_omni.entrypoints.sse import DONE, EventStream, event
+from sglang_omni.errors import OmniError
+
+logger = logging.getLogger(__name__)
+
+SPEECH = "omni"  # the key of `custom_params` that tells the thinker's scheduler to feed the talker
+
+
+class Refused(Exception):
+    """SGLang answered with an error response instead of text."""
+
+    def __init__(self, response: Any):
+        super().__init__()
+        self.response = response
+
+
+class OmniServingChat(OpenAIServingChat):
+    """Requests that are a `ChatRequest` get our answers; others (Anthropic's route) get SGLang's."""
+
+    def __init__(self, tokenizer_manager: Any, template_manager: Any, *, client: Client):
+        super().__init__(tokenizer_manager, template_manager)
+        self.client = client
+
+    async def answer(self, request: ChatRequest, raw_request: Request) -> Any:
+        """A response, whole or streamed. Raises OmniError for what cannot be served."""
+        request.model = self.client.check_model(request.model)
+        if SPEECH in (request.custom_params or {}):
+            request.custom_params = {k: v for k, v in request.custom_params.items() if k != SPEECH}
+        if request.speaks:
+            formats = STREAM_FORMATS if request.stream else WHOLE_FORMATS
+            asked = request.audio.format if request.audio else None
+            request._format = find_format(asked or formats[0], formats, "audio.format").name
+            request._speech = self.client.chat_speech(request)
+        return await self.handle_request(request, raw_request)
+
+    # The prompt: special tokens come from the template alone
+
+    def _render_and_encode_chat_template(
+        self,
+        messages: list[dict],
+        *,
+        tools: list[dict] | None,
+        template_kwargs: dict[str, Any],
+        encode_kwargs: dict[str, Any],
+        use_cache: bool,
+        add_generation_prompt: bool = True,
+    ) -> tuple[list[int], str | None]:
+        ids = self.client.prompt_text.render(
+            messages, tools=tools, add_generation_prompt=add_generation_prompt, **template_kwargs
+        )
+        return ids, ""  # the prompt as text is not used: the engine gets the ids
+
+    def _append_assistant_prefix_to_prompt_ids(self, prompt_ids: list[int], assistant_prefix: str) -> list[int]:
+        return prompt_ids + self.client.prompt_text.encode(assistant_prefix)
+
+    def _engine_prompt(self, processed_messages: Any, is_multimodal: bool) -> tuple[str, Any]:
+        return "input_ids", processed_messages.prompt_ids
+
+    def _convert_to_internal_request(self, request: Any, raw_request: Request | None = None) -> tuple[Any, Any]:
+        adapted, request = super()._convert_to_internal_request(request, raw_request)
+        if isinstance(request, ChatRequest) and request._speech is not None:
+            params = adapted.sampling_params
+            params["custom_params"] = {**(params["custom_params"] or {}), SPEECH: request._speech.params()}
+        return adapted, request
+
+    # Whole answers
+
+    async def _handle_non_streaming_request(
+        self, adapted_request: GenerateReqInput, request: Any, raw_request: Request
+    ) -> Any:
+        if not isinstance(request, ChatRequest):
+            return await super()._handle_non_streaming_request(adapted_request, request, raw_request)
+        try:
+            if request.speaks:
+                watch = until_disconnected(raw_request)
+                return await first(self._speak_whole(adapted_request, request, raw_request), watch)
+            response = await self._text(adapted_request, request, raw_request)
+            return _json(_with_usage(response))
+        except Refused as refused:
+            return refused.response
+        except OmniError as error:
+            return error_response(error)
+
+    async def _text(self, adapted_request: GenerateReqInput, request: ChatRequest, raw_request: Request) -> Any:
+        response = await super()._handle_non_streaming_request(adapted_request, request, raw_request)
+        if not isinstance(response, ChatCompletionResponse):
+            raise Refused(response)
+        return response
+
+    async def _speak_whole(
+        self, adapted_request: GenerateReqInput, request: ChatRequest, raw_request: Request
+    ) -> Response:
+        with self.client.pipeline.listen(request.rid) as speech:
+            text = self._text(adapted_request, request, raw_request)
+            response, pcm = await together(text, collect(speech))
+        rate = self.client.spec.sample_rate
+        sound = await asyncio.get_running_loop().run_in_executor(None, encode, pcm, request._format, rate)
+        answer = _with_usage(response, speech.frames)
+        choice = answer["choices"][0]
+        choice["message"]["audio"] = {
+            "id": new_audio_id(),
+            "data": base64.b64encode(sound).decode(),
+            "expires_at": int(time.time()),  # spoken answers are not kept
+            "transcript": choice["message"]["content"],
+        }
+        if speech.finish_reason == "length":
+            choice["finish_reason"] = "length"
+        return _json(answer)
+
+    # Streamed answers
+
+    async def _handle_streaming_request(
+        self, adapted_request: GenerateReqInput, request: Any, raw_request: Request
+    ) -> Any:
+        if not isinstance(request, ChatRequest):
+            return await super()._handle_streaming_request(adapted_request, request, raw_request)
+        events = self._stream(adapted_request, request, raw_request)
+        try:
+            opening = await anext(events)  # what is refused now is refused with a status
+        except OmniError as error:
+            return error_response(error)
+        except ValueError as error:
+            return self.create_error_response(str(error))
+        return EventStream(opening, events, background=self.tokenizer_manager.create_abort_task(adapted_request))
+
+    async def _stream(
+        self, adapted_request: GenerateReqInput, request: ChatRequest, raw_request: Request
+    ) -> AsyncGenerator[bytes, None]:
+        options = request.stream_options
+        request._usage_in_own_chunk = bool(options and options.include_usage)
+        # SGLang tells the usage only in a chunk of its own; `ChatStream` moves it where it belongs.
+        request.stream_options = StreamOptions(
+            include_usage=True, continuous_usage_stats=options.continuous_usage_stats if options else False
+        )
+        started = False
+        try:
+            async with aclosing(self._events(adapted_request, request, raw_request)) as events:
+                async for data in events:
+                    yield data
+                    started = True
+        except OmniError as error:
+            if not started:
+                raise
+            yield event(body_of(error))
+        except Exception:
+            if not started:
+                raise
+            logger.exception("%s failed", request.rid)  # the status has left: the stream itself must say it
+            yield event(error_body(500, OUR_FAULT))
+        yield DONE
+
+    async def _events(
+        self, adapted_request: GenerateReqInput, request: ChatRequest, raw_request: Request
+    ) -> AsyncGenerator[bytes, None]:
+        stream = ChatStream(request, self.client.spec.sample_rate)
+        lines = self._generate_chat_stream(adapted_request, request, raw_request)
+        if not request.speaks:
+            async with aclosing(lines):
+                async for line in lines:
+                    for data in stream.text(line):
+                        yield data
+            for data in () if stream.failed else stream.end():
+                yield data
+            return
+        with self.client.pipeline.listen(request.rid) as speech:
+            async with aclosing(interleave(text=lines, sound=speech)) as both:
+                async for name, item in both:
+                    for data in stream.text(item) if name == "text" else stream.sound(item):
+                        yield data
+                    if stream.failed:
+                        return
+            for data in stream.end(speech):
+                yield data
+
+
+def _with_usage(response: ChatCompletionResponse, frames: int = 0) -> dict[str, Any]:
+    answer = orjson.loads(response.model_dump_json(by_alias=True))
+    answer["usage"] = usage_details(answer["usage"], frames)
+    return answer
+
+
+def _json(answer: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(answer), media_type="application/json")

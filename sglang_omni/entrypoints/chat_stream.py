@@ -1,0 +1,123 @@
+"""A streamed chat answer: SGLang's events, with the sound among them and the end held back until both are over."""
+
+import base64
+import time
+import uuid
+from typing import Any
+
+import orjson
+
+from sglang_omni.audio.encode import Encoder
+from sglang_omni.entrypoints.chat_request import ChatRequest
+from sglang_omni.entrypoints.errors import normalize
+from sglang_omni.entrypoints.sse import event
+from sglang_omni.pipeline import Speech
+
+DATA = "data: "
+
+
+def new_audio_id() -> str:
+    return f"audio_{uuid.uuid4().hex}"
+
+
+def usage_details(usage: dict[str, Any], frames: int = 0) -> dict[str, Any]:
+    """SGLang's usage with every kind of token told apart; codec frames count as audio tokens of the answer."""
+    prompt = usage.get("prompt_tokens_details") or {}
+    media = {name: prompt.get(name) or 0 for name in ("audio_tokens", "image_tokens", "video_tokens")}
+    completion = usage.get("completion_tokens") or 0
+    return {
+        "prompt_tokens": usage["prompt_tokens"],
+        "completion_tokens": completion + frames,
+        "total_tokens": usage["prompt_tokens"] + completion + frames,
+        "prompt_tokens_details": {
+            "cached_tokens": prompt.get("cached_tokens") or 0,
+            "text_tokens": usage["prompt_tokens"] - sum(media.values()),
+            **media,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.get("reasoning_tokens") or 0,
+            "text_tokens": completion,
+            "audio_tokens": frames,
+        },
+    }
+
+
+class ChatStream:
+    """Turns SGLang's event lines and PCM into our events, each call returning those that may leave now."""
+
+    def __init__(self, request: ChatRequest, sample_rate: int):
+        self.failed = False
+        self._request = request
+        self._encoder = Encoder(request._format, sample_rate) if request.speaks else None
+        self._head: dict[str, Any] | None = None  # what all chunks share: id, object, created, model
+        self._early: list[bytes] = []  # sound that came before the role
+        self._named = False  # the audio's id has left
+        self._held: list[dict[str, Any]] = []  # from the first finish_reason on
+        self._usage: dict[str, Any] | None = None
+
+    def text(self, line: str) -> list[bytes]:
+        """One event of SGLang's chat stream."""
+        if not line.startswith(DATA):
+            return [line.encode()]  # a named event that a client asked for by header
+        if line.startswith("[DONE]", len(DATA)):
+            return []
+        payload = orjson.loads(line[len(DATA) :])
+        if "error" in payload:
+            self.failed = True
+            code = payload["error"].get("code")
+            return [event(normalize(code if isinstance(code, int) else 500, payload))]
+        if not payload["choices"] and payload.get("usage"):
+            self._usage = payload["usage"]
+            return []
+        if self._held or any(choice.get("finish_reason") for choice in payload["choices"]):
+            self._held.append(payload)
+            return []
+        if self._request.speaks and self._request.text_in == "transcript":
+            for choice in payload["choices"]:
+                self._say_as_transcript(choice["delta"])
+        events = [event(payload)]
+        if self._head is None:
+            self._head = {name: payload[name] for name in ("id", "object", "created", "model")}
+            for pcm in self._early:
+                events += self.sound(pcm)
+        return events
+
+    def _say_as_transcript(self, delta: dict[str, Any]) -> None:
+        text = delta.pop("content", None)
+        if text:
+            delta["audio"] = {**self._name(), "transcript": text}
+
+    def _name(self) -> dict[str, str]:
+        """The audio's id, once: clients that join deltas join strings."""
+        if self._named:
+            return {}
+        self._named = True
+        return {"id": new_audio_id()}
+
+    def sound(self, pcm: bytes) -> list[bytes]:
+        assert self._encoder is not None
+        if self._head is None:
+            self._early.append(pcm)
+            return []
+        data = self._encoder.encode(pcm)
+        return [self._audio({"data": base64.b64encode(data).decode()})] if data else []
+
+    def _audio(self, audio: dict[str, Any]) -> bytes:
+        delta = {"audio": {**self._name(), **audio}}
+        return event({**(self._head or {}), "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+
+    def end(self, speech: Speech | None = None) -> list[bytes]:
+        """After the last text and the last sound."""
+        events = [self._audio({"expires_at": int(time.time())})] if speech else []
+        usage = usage_details(self._usage, speech.frames if speech else 0) if self._usage else None
+        finishes = [payload for payload in self._held if payload["choices"]]
+        for payload in finishes:
+            for choice in payload["choices"]:
+                if speech and speech.finish_reason == "length":
+                    choice["finish_reason"] = "length"
+        if usage and finishes and not self._request._usage_in_own_chunk:
+            finishes[-1]["usage"] = usage
+        events += [event(payload) for payload in self._held]
+        if usage and self._request._usage_in_own_chunk:
+            events.append(event({**(self._head or {}), "choices": [], "usage": usage}))
+        return events

@@ -1,0 +1,74 @@
+"""Things that happen side by side, and all end when one fails or when nobody waits any more."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Coroutine
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import Response
+
+POLL_SECONDS = 0.5
+
+
+async def interleave(**sources: AsyncIterable[Any]) -> AsyncGenerator[tuple[str, Any], None]:
+    """(name, item) of every source as they come. The first error ends all; so does closing the generator."""
+    arrived: asyncio.Queue[tuple[str, Any, BaseException | None]] = asyncio.Queue()
+    end = object()
+
+    async def pump(name: str, source: AsyncIterable[Any]) -> None:
+        error = None
+        try:
+            async for item in source:
+                arrived.put_nowait((name, item, None))
+        except Exception as raised:  # handed to whoever iterates
+            error = raised
+        arrived.put_nowait((name, end, error))
+
+    tasks = [asyncio.create_task(pump(name, source)) for name, source in sources.items()]
+    running = len(tasks)
+    try:
+        while running:
+            name, item, error = await arrived.get()
+            if error is not None:
+                raise error
+            if item is end:
+                running -= 1
+            else:
+                yield name, item
+    finally:
+        await _cancel(tasks)
+
+
+async def collect(source: AsyncIterable[bytes]) -> bytes:
+    return b"".join([part async for part in source])
+
+
+async def together(*coroutines: Coroutine) -> list[Any]:
+    """All results. The first error cancels the others, as does being cancelled."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        await _cancel(tasks)
+
+
+async def first(*coroutines: Coroutine) -> Any:
+    """The result of whichever ends first; the others are cancelled."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
+    finally:
+        await _cancel(tasks)
+
+
+async def until_disconnected(request: Request) -> Response:
+    while not await request.is_disconnected():
+        await asyncio.sleep(POLL_SECONDS)
+    return Response(status_code=499)  # nobody reads it
+
+
+async def _cancel(tasks: list[asyncio.Task]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

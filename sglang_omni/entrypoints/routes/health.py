@@ -1,0 +1,16 @@
+"""GET /health: what is known about every stage, at no cost."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+router = APIRouter()
+
+
+@router.get("/health")
+async def health(request: Request) -> JSONResponse:
+    """200 when every stage is healthy; 503 when one is starting, stuck or dead. `running`: none of them is gone."""
+    stages = request.app.state.omni.health()
+    healthy = all(status == "healthy" for status in stages.values())
+    running = "dead" not in stages.values()
+    body = {"status": "healthy" if healthy else "unhealthy", "running": running, "stages": stages}
+    return JSONResponse(body, 200 if healthy else 503)

@@ -1,0 +1,127 @@
+"""From options to a running server: look everything over, start the sidecars, start SGLang."""
+
+import os
+import shlex
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import psutil
+
+from sglang_omni.config import ServeOptions
+from sglang_omni.entrypoints.checkpoint import check_can_speak, locate
+from sglang_omni.entrypoints.interrupt import on_interrupt
+from sglang_omni.errors import StartupError
+from sglang_omni.media import MediaPolicy
+from sglang_omni.models import spec_of
+from sglang_omni.models.spec import ModelSpec
+from sglang_omni.pipeline import Pipeline
+from sglang_omni.sidecar.group import Sidecars
+from sglang_omni.sidecar.port import ENVIRONMENT, make_directory
+
+POLL_SECONDS = 0.1
+
+
+def serve(options: ServeOptions) -> int:
+    """Blocks until the server is stopped. Raises StartupError for what can be known to be wrong."""
+    with ExitStack() as started:
+        started.callback(_kill_children)
+        on_interrupt(started.close)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until SGLang, which drains, takes it over
+        check_port(options.host, options.port)
+        model_path = locate(options.model_path)
+        spec = spec_of(model_path)
+        if not options.text_only:
+            check_can_speak(model_path, spec)
+        _run(options, spec, model_path, started)
+    return 0
+
+
+def check_port(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise StartupError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from None
+
+
+def _run(options: ServeOptions, spec: ModelSpec, model_path: Path, started: ExitStack) -> None:
+    from sglang.srt.plugins import load_plugins
+
+    load_plugins()
+
+    from sglang_omni.entrypoints.sglang_args import server_args
+    from sglang_omni.plugin import assert_registered
+
+    args = server_args(options, model_path, options.model_name or spec.served_name)
+    assert_registered(spec.architecture)
+    pipeline = None if options.text_only else _start_sidecars(options, spec, model_path, started)
+    args.resolve_once()
+
+    from sglang.srt.entrypoints.http_server import app, launch_server
+
+    from sglang_omni.entrypoints.app import install, make_tokenizer_manager
+    from sglang_omni.thinker.scheduler import run_scheduler_process
+
+    media = MediaPolicy(
+        directory=options.allowed_local_media_path,
+        domains=options.allowed_media_domain,
+        private=options.allow_private_media,
+    )
+    install(app, pipeline)
+    launch_server(
+        args,
+        init_tokenizer_manager_func=make_tokenizer_manager(app, spec, model_path, pipeline, media),
+        run_scheduler_process_func=run_scheduler_process,
+        launch_callback=partial(_announce, options, args.served_model_name, pipeline),
+    )
+
+
+def _start_sidecars(options: ServeOptions, spec: ModelSpec, model_path: Path, started: ExitStack) -> Pipeline:
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    sockets = make_directory()
+    started.callback(shutil.rmtree, sockets, ignore_errors=True)
+    os.environ[ENVIRONMENT] = sockets
+    sidecars = Sidecars.start(spec, options.stages(spec, str(model_path), device), sockets, options.log_level)
+    started.callback(sidecars.stop)
+    pipeline = Pipeline(sockets, sidecars)
+    threading.Thread(target=_watch_start, args=(pipeline, started), name="watch-start", daemon=True).start()
+    return pipeline
+
+
+def _watch_start(pipeline: Pipeline, started: ExitStack) -> None:
+    """A sidecar that ends before it was ever ready has said why; without it there is nothing to start."""
+    while not pipeline.healthy:
+        if dead := pipeline.sidecars.dead():
+            print(f"sgl-omni: the {' and the '.join(dead)} did not start", file=sys.stderr, flush=True)
+            started.close()
+            os._exit(1)
+        time.sleep(POLL_SECONDS)
+
+
+def _announce(options: ServeOptions, name: str, pipeline: Pipeline | None) -> None:
+    while pipeline is not None and not pipeline.healthy:
+        time.sleep(POLL_SECONDS)
+    host = "localhost" if options.host in ("0.0.0.0", "::") else options.host
+    url = f"http://{host}:{options.port}"
+    body = f'{{"model": "{name}", "messages": [{{"role": "user", "content": "Hello!"}}], "max_tokens": 32}}'
+    print(
+        f"\n{name} is ready at {url}. Try:\n\n"
+        f"  curl -s {url}/v1/chat/completions -H 'Content-Type: application/json' -d {shlex.quote(body)}\n",
+        flush=True,
+    )
+
+
+def _kill_children() -> None:
+    for child in psutil.Process().children(recursive=True):
+        child.kill()
