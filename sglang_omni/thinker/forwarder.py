@@ -1,0 +1,103 @@
+"""What the thinker tells the talker about requests that speak."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from sglang.srt.managers.schedule_batch import FINISH_ABORT, FINISH_LENGTH, Req
+from torch import Tensor
+
+from sglang_omni.sidecar.messages import Abort, Chunk, Finish, Message, Start
+from sglang_omni.thinker.tap import HostCopy, Tap
+
+SPEECH = "omni"  # the key under `sampling_params.custom_params` that marks a request as one that speaks
+
+
+class Outbox(Protocol):
+    def send(self, batch: list[Message]) -> None: ...
+
+
+@dataclass
+class Speech:
+    """A request that speaks, from the end of its prompt on. `sent` counts the token ids that have left."""
+
+    params: dict[str, Any]
+    media_rows: HostCopy
+    sent: int = 0
+
+
+class Forwarder:
+    """Sends a Start, Chunks of token ids and a Finish for each request that speaks, or an Abort.
+
+    `prompt_slots` gives the KV slots `(length,)` of a request's prompt.
+    """
+
+    def __init__(
+        self, outbox: Outbox, tap: Tap, media_token_ids: Sequence[int], prompt_slots: Callable[[Req], Tensor]
+    ):
+        self._outbox = outbox
+        self._tap = tap
+        self._media_token_ids = torch.tensor(media_token_ids)
+        self._prompt_slots = prompt_slots
+        self._speeches: dict[str, Speech] = {}
+
+    def prefilled(self, reqs: Iterable[Req]) -> None:
+        """A prefill forward of `reqs` was launched: keep what the talker needs of prompts that are now complete.
+
+        A request that finishes on its first token gives its KV back before its output is streamed, so the rows are
+        gathered here, right behind the forward and on its stream. A retracted request comes by again: its speech
+        goes on where it was.
+        """
+        for req in reqs:
+            speech = (req.sampling_params.custom_params or {}).get(SPEECH)
+            if speech is None or req.rid in self._speeches or req.extend_end < len(req.origin_input_ids):
+                continue
+            # In `origin_input_ids` hashes of the media stand where the placeholders were.
+            prompt_ids = torch.tensor(req.origin_input_ids_unpadded)
+            media = torch.isin(prompt_ids, self._media_token_ids)
+            slots = self._prompt_slots(req)
+            rows = self._tap.read(slots[media.nonzero().flatten().to(slots.device)])
+            params = {"prompt_ids": prompt_ids, "positions": _positions(req), "speech": speech}
+            self._speeches[req.rid] = Speech(params, HostCopy(rows))
+
+    def committed(self, reqs: Iterable[Req]) -> None:
+        """Tokens of `reqs` were committed, or they are over: sends what is new."""
+        news: list[Message] = []
+        for req in reqs:
+            speech = self._speeches.get(req.rid)
+            if speech is None:
+                continue
+            ids = list(req.output_ids_through_stop[speech.sent :])
+            if ids:
+                if speech.sent == 0:
+                    news.append(Start(req.rid, {**speech.params, "media_rows": speech.media_rows.tensor()}))
+                news.append(Chunk(req.rid, ids))
+                speech.sent += len(ids)
+            if req.finished():
+                del self._speeches[req.rid]
+                if speech.sent:
+                    news.append(_end(req))
+        if news:
+            self._outbox.send(news)
+
+    def aborted(self, request_id: str) -> None:
+        """SGLang dropped a request outside the output stream: from a queue."""
+        speech = self._speeches.pop(request_id, None)
+        if speech is not None and speech.sent:
+            self._outbox.send([Abort(request_id)])
+
+
+def _positions(req: Req) -> Tensor:
+    """(3, length) of the prompt; SGLang appends the generated positions when it retracts a request."""
+    length = len(req.origin_input_ids)
+    media = req.multimodal_inputs
+    if media is None or media.mrope_positions is None:
+        return torch.arange(length).expand(3, -1)
+    return media.mrope_positions[:, :length].long()
+
+
+def _end(req: Req) -> Message:
+    if isinstance(req.finished_reason, FINISH_ABORT):
+        return Abort(req.rid)
+    return Finish(req.rid, "length" if isinstance(req.finished_reason, FINISH_LENGTH) else "stop")

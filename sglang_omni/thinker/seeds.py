@@ -1,0 +1,67 @@
+"""A request's own `seed`, at any time: SGLang alone heeds it only with `--enable-deterministic-inference`.
+
+A seeded row draws by the Gumbel-max trick, with noise that is a function of (seed, position, token id): the same
+text whatever company the request has, as far as the company leaves the logits alone.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from sglang.srt.layers.sampler import Sampler
+from sglang.srt.managers.schedule_batch import ScheduleBatch
+from sglang.srt.sampling.sampling_batch_info import SamplingBatchInfo
+from torch import Tensor
+
+from sglang_omni.sidecar.sampling import MASK, gumbel, keys
+
+UNSEEDED = torch.iinfo(torch.int64).min
+
+
+def pass_seeds(batch: ScheduleBatch) -> None:
+    """Puts the seeds `(rows,)` of a batch where its sampler finds them; None if no request has one."""
+    info = batch.sampling_info
+    if info is None:
+        return
+    seeds = [req.sampling_params.sampling_seed for req in batch.reqs]
+    info.sampling_seed = None
+    if any(seed is not None for seed in seeds):
+        values = [UNSEEDED if seed is None else seed for seed in seeds]
+        info.sampling_seed = torch.tensor(values, dtype=torch.int64).to(batch.device, non_blocking=True)
+
+
+class SeededSampler(Sampler):
+    """SGLang's sampler; the rows that have a seed draw again with it."""
+
+    def _sample_from_probs(
+        self, probs: Tensor, sampling_info: SamplingBatchInfo, positions: Tensor, simple_sampling_case: bool
+    ) -> tuple[Tensor, Any]:
+        seeds = sampling_info.sampling_seed
+        if seeds is None:
+            return super()._sample_from_probs(probs, sampling_info, positions, simple_sampling_case)
+        unseeded = replace(sampling_info, sampling_seed=None)
+        tokens, capture = super()._sample_from_probs(probs, unseeded, positions, simple_sampling_case)
+        drawn = draw(keep_likely(probs, sampling_info), seeds, positions)
+        if capture is not None:
+            capture = capture._replace(selected_weight=None)  # of the token it drew itself
+        return torch.where(seeds == UNSEEDED, tokens, drawn.to(tokens.dtype)), capture
+
+
+def keep_likely(probs: Tensor, info: SamplingBatchInfo) -> Tensor:
+    """`probs` (rows, vocabulary) with zeros where top_k, top_p or min_p forbid."""
+    if not (info.need_top_k_sampling or info.need_top_p_sampling or info.need_min_p_sampling):
+        return probs
+    ordered, tokens = probs.sort(dim=-1, descending=True, stable=True)
+    rank = torch.arange(probs.shape[-1], device=probs.device)
+    forbidden = rank >= info.top_ks[:, None]
+    forbidden |= ordered.cumsum(-1) - ordered > info.top_ps[:, None]
+    if info.need_min_p_sampling:
+        forbidden |= ordered < ordered[:, :1] * info.min_ps[:, None]
+    return torch.zeros_like(probs).scatter(-1, tokens, ordered.masked_fill(forbidden, 0))
+
+
+def draw(probs: Tensor, seeds: Tensor, positions: Tensor) -> Tensor:
+    """One token id (rows,) from each row of `probs` (rows, vocabulary), which need not sum to 1."""
+    words = torch.stack([seeds & MASK, seeds >> 32 & MASK], -1)
+    noise = gumbel(keys(words, positions, probs.shape[-1]))
+    return (probs.log() + noise).argmax(-1)
