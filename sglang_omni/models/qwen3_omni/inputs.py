@@ -25,7 +25,7 @@ from sglang_omni.media import Video
 class Item:
     """One medium of a prompt.
 
-    `feature` is (patches, values) of a picture or video, (1, mel bins, frames) of a sound; `grid` (1, 3) is the
+    `feature` is (patches, values) of a picture or video, (mel bins, frames) of a sound; `grid` (1, 3) is the
     former's number of patches in time, height and width. `runs` are the first and last prompt positions of each
     stretch of its tokens: several where a video's tokens and its sound's alternate.
     """
@@ -175,7 +175,7 @@ def _items(batch: Any, token_ids: dict[str, int], ids: Tensor, spans: list[tuple
     if "input_features" in batch:
         lengths = batch["feature_attention_mask"].sum(-1).tolist()
         features["audio"] = [
-            (sound[None, :, :length], None) for sound, length in zip(batch["input_features"], lengths, strict=True)
+            (sound[:, :length], None) for sound, length in zip(batch["input_features"], lengths, strict=True)
         ]
     items = []
     for kind, token_id in token_ids.items():

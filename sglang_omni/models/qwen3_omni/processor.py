@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from sglang.srt.managers.schedule_batch import Modality, MultimodalDataItem, MultimodalProcessorOutput
 from sglang.srt.multimodal.processors.base_processor import BaseMultimodalProcessor
-from torch import Tensor, ones
+from torch import Tensor
 
 from sglang_omni.errors import InvalidRequest
 from sglang_omni.media import MediaPolicy, Video, load_audio, load_image, load_video
@@ -103,9 +103,7 @@ class Qwen3OmniProcessor(BaseMultimodalProcessor):
 
 def _sglang_item(item: Item) -> MultimodalDataItem:
     result = MultimodalDataItem(modality=MODALITIES[item.kind], feature=item.feature.contiguous(), offsets=item.runs)
-    if item.grid is None:
-        result.feature_attention_mask = ones(1, item.feature.shape[-1], dtype=int)
-    else:
+    if item.grid is not None:
         result.set(f"{item.kind}_grid_thw", item.grid)
     result.set_hash(_hash(result.feature, item.grid))
     return result
