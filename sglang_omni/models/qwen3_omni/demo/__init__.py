@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 import torch
+import transformers
 from transformers import (
     GenerationConfig,
     Qwen2VLImageProcessor,
@@ -21,15 +22,20 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
+from sglang_omni.errors import ConfigError
 from sglang_omni.models.qwen3_omni.demo.config import SIZES, Size, demo_config
 from sglang_omni.models.qwen3_omni.demo.tokenizer import write_tokenizer
 from sglang_omni.models.qwen3_omni.demo.weights import fill_weights
+
+WRITTEN_SIZES = tuple(size for size in SIZES if size != "real")
 
 __all__ = ["SIZES", "Size", "cached_demo_model", "demo_config", "fill_weights", "write_demo_model"]
 
 
 def write_demo_model(directory: Path, size: str = "demo", seed: int = 0) -> None:
     """Writes a checkpoint that transformers, SGLang and this package load like the published one."""
+    if size not in WRITTEN_SIZES:
+        raise ConfigError(f"no demo model of size {size!r}. Available: {', '.join(WRITTEN_SIZES)}")
     directory.mkdir(parents=True, exist_ok=True)
     config = demo_config(size)
     with torch.random.fork_rng():  # the model's own initialisation draws from the global generator
@@ -100,8 +106,6 @@ def cached_demo_model(size: str = "demo") -> Path:
 
 def _recipe() -> str:
     """A hash of this folder's files and of the libraries that turn them into a checkpoint."""
-    import transformers
-
     digest = hashlib.sha256(f"{torch.__version__} {transformers.__version__}".encode())
     for file in sorted(resources.files(__package__).iterdir(), key=lambda file: file.name):
         if file.name.endswith((".py", ".txt", ".jinja")):

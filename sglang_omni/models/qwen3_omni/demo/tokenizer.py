@@ -1,5 +1,6 @@
 """Qwen's kind of tokenizer with a vocabulary learned from a page of text."""
 
+import itertools
 import json
 from collections import Counter
 from functools import cache, cached_property
@@ -98,14 +99,14 @@ def learned_tokens() -> tuple[dict[str, int], list[tuple[str, str]]]:
     """
     text = resources.files(__package__).joinpath("corpus.txt").read_text()
     pieces = Counter(regex.findall(PRETOKENIZE_REGEX, text))
-    pieces.update({role: 1000 for role in ROLES})  # a role must be one token
+    pieces.update(dict.fromkeys(ROLES, 1000))  # a role must be one token
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     words = {tuple(to_bytes.pre_tokenize_str(piece)[0][0]): count for piece, count in pieces.items()}
     tokens, merges = sorted(pre_tokenizers.ByteLevel.alphabet()), []
     while len(tokens) < DEMO_VOCABULARY.ordinary:
         pairs: Counter[tuple[str, str]] = Counter()
         for word, count in words.items():
-            for pair in zip(word, word[1:], strict=False):
+            for pair in itertools.pairwise(word):
                 pairs[pair] += count
         best = min(pairs, key=lambda pair: (-pairs[pair], pair))
         tokens.append("".join(best))

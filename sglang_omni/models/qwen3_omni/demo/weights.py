@@ -1,14 +1,16 @@
 """Random weights that behave: text that wanders and ends, speech that stops once its text is spoken.
 
 Every parameter is drawn from a generator of its own, seeded by its name, so a part of the model that is built
-alone has the same weights as in the whole. Three things are then written by hand:
+alone has the same weights as in the whole. Then a few are written by hand, so that
 
-- The thinker prefers words to lone bytes and says no special token but the end of its turn.
-- The talker counts. Three channels of its residual stream are kept free of random weights: FRAME marks the
-  rows of spoken frames, ENDED those that were fed `tts_pad` because the text was over, and SHARE receives from
-  one head of the first layer the share of ended frames among all frames. When that share passes a threshold,
-  the end of speech becomes the likeliest code: about two frames per text token.
-- The waveform has a comfortable level and no constant offset.
+- the thinker prefers words to lone bytes and says no special token but the end of its turn, which it does not
+  say in the first dozen tokens: one attention head of its first layer sees how near the turn's start is;
+- the talker counts: one head of its first layer averages, over the frames spoken so far, whether their text was
+  over (they were fed `tts_pad`). When that share passes a threshold, the end of speech becomes the likeliest
+  code: after about two frames per text token;
+- the waveform has a comfortable level and no constant offset.
+
+What such a head reads and writes lies in channels of the residual stream that random weights leave alone.
 """
 
 import math
@@ -16,7 +18,7 @@ import zlib
 
 import torch
 from torch import nn
-from transformers import Qwen3OmniMoeConfig, Qwen3OmniMoeForConditionalGeneration
+from transformers import Qwen3OmniMoeForConditionalGeneration
 
 from sglang_omni.models.qwen3_omni.demo.tokenizer import (
     DEMO_VOCABULARY,
@@ -25,14 +27,11 @@ from sglang_omni.models.qwen3_omni.demo.tokenizer import (
     learned_tokens,
 )
 
-FRAME, ENDED, SHARE = CHANNELS = [-1, -2, -3]
-"""The talker's reserved channels."""
+TTS_PAD, TURN, TOKEN, NEAR = THINKER_CHANNELS = [-1, -2, -3, -4]
+"""In the thinker: this is `tts_pad`; the word `assistant`; any text token; near the start of the turn."""
 
-FLAG = -1
-"""The channel of the thinker's embeddings that is zero but for `tts_pad` and the line break."""
-
-NEWLINE = 198
-"""The line break's id, in Qwen's vocabulary and in the demo's."""
+FRAME, ENDED, SHARE = TALKER_CHANNELS = [-1, -2, -3]
+"""In the talker: this is a spoken frame; its text was over; the share of such frames so far."""
 
 GAINS = {
     "gate": 2.0,
@@ -49,11 +48,13 @@ GAINS = {
 def fill_weights(model: Qwen3OmniMoeForConditionalGeneration, seed: int = 0) -> None:
     """Sets every parameter, on whatever device and in whatever dtype the model is."""
     for name, parameter in model.named_parameters():
-        generator = torch.Generator(parameter.device).manual_seed((seed << 32) + zlib.crc32(name.encode()))
+        generator = torch.Generator(parameter.device).manual_seed(zlib.crc32(f"{seed} {name}".encode()))
         noise = torch.empty(parameter.shape, device=parameter.device).normal_(generator=generator)
         parameter.copy_(_scale(name, noise))
-    _choose_words(model.thinker, model.config.im_end_token_id)
-    _count_frames(model)
+    _keep_channels(model)
+    _choose_words(model)
+    _end_the_turn(model)
+    _end_the_speech(model)
     _set_level(model.code2wav)
 
 
@@ -89,65 +90,85 @@ def _inputs(name: str, weight: torch.Tensor) -> int:
     return weight[0].numel()
 
 
-def _choose_words(thinker: nn.Module, end: int) -> None:
+def _keep_channels(model: Qwen3OmniMoeForConditionalGeneration) -> None:
+    """Nothing but what is written below may write to the reserved channels."""
+    thinker, talker = model.thinker, model.talker
+    thinker.model.embed_tokens.weight[:, THINKER_CHANNELS] = 0
+    for output in (thinker.visual.merger.mlp[2], thinker.audio_tower.proj2):
+        output.weight[THINKER_CHANNELS] = 0
+        output.bias[THINKER_CHANNELS] = 0
+    for layer in thinker.model.layers:
+        layer.self_attn.o_proj.weight[THINKER_CHANNELS] = 0
+        layer.mlp.experts.down_proj[:, THINKER_CHANNELS] = 0
+    for embedding in (talker.model.codec_embedding, *talker.code_predictor.model.codec_embedding):
+        embedding.weight[:, TALKER_CHANNELS] = 0
+    for projection in (talker.text_projection, talker.hidden_projection):
+        projection.linear_fc2.weight[TALKER_CHANNELS] = 0
+        projection.linear_fc2.bias[TALKER_CHANNELS] = 0
+    for layer in talker.model.layers:
+        layer.self_attn.o_proj.weight[TALKER_CHANNELS] = 0
+        layer.mlp.experts.down_proj[:, TALKER_CHANNELS] = 0
+        layer.mlp.shared_expert.down_proj.weight[TALKER_CHANNELS] = 0
+
+
+def _point_first_head(attention: nn.Module, pair: int, query: int, key: int, value: int, output: int) -> None:
+    """The first head attends from rows with channel `query` to rows with `key`, and writes their mean `value` to
+    `output`. Query and key have equal length everywhere, as they are normalised, and lie in one of the pairs
+    of channels that rotary positions turn: the higher the pair, the slower.
+    """
+    head = slice(attention.head_dim)
+    for projection, row, channel in ((attention.q_proj, pair, query), (attention.k_proj, pair, key)):
+        projection.weight[head] = 0
+        projection.weight[row, channel] = 1
+    attention.v_proj.weight[0] = 0
+    attention.v_proj.weight[0, value] = 1
+    attention.o_proj.weight[output, 0] = 1
+
+
+def _choose_words(model: Qwen3OmniMoeForConditionalGeneration) -> None:
     """Ids 0..93 are the printable ASCII bytes and 94..255 the others, in Qwen's vocabulary and in the demo's."""
-    lm_head, embedding = thinker.lm_head.weight, thinker.model.embed_tokens.weight
-    special = end - SPECIAL_TOKENS.index("<|im_end|>")
+    lm_head, end = model.thinker.lm_head.weight, model.config.im_end_token_id
+    first_special = end - SPECIAL_TOKENS.index("<|im_end|>")
     words = torch.zeros(len(lm_head), device=lm_head.device)
     words[:94] = 0.6
-    words[256:special] = 1
-    if special == DEMO_VOCABULARY.ordinary:
-        words[256:special] = 0.75
-        words[[id for token, id in learned_tokens()[0].items() if token.startswith(WORD_START)]] = 1
-    words[end] = 1.5
+    words[256:first_special] = 1
+    if first_special == DEMO_VOCABULARY.ordinary:  # whole words rather than their endings
+        words[[id for token, id in learned_tokens()[0].items() if id >= 256 and token[0] != WORD_START]] = 0.75
+    words[end] = 2.1
     lm_head *= words[:, None].to(lm_head)
-    # The line break before an answer is the one token after which its end must not come.
-    embedding[:, FLAG] = 0
-    embedding[NEWLINE, FLAG] = 8
-    lm_head[end, FLAG] = -3
 
 
-def _count_frames(model: Qwen3OmniMoeForConditionalGeneration) -> None:
-    thinker, talker, config = model.thinker.model, model.talker, model.config.talker_config
-    for projection in (talker.text_projection, talker.hidden_projection):
-        projection.linear_fc2.weight[CHANNELS] = 0
-        projection.linear_fc2.bias[CHANNELS] = 0
-    for embedding in (talker.model.codec_embedding, *talker.code_predictor.model.codec_embedding):
-        embedding.weight[:, CHANNELS] = 0
-    for layer in talker.model.layers:
-        layer.self_attn.o_proj.weight[CHANNELS] = 0
-        layer.mlp.shared_expert.down_proj.weight[CHANNELS] = 0
-        layer.mlp.experts.down_proj[:, CHANNELS] = 0
+def _end_the_turn(model: Qwen3OmniMoeForConditionalGeneration) -> None:
+    thinker, end = model.thinker, model.config.im_end_token_id
+    thinker.model.embed_tokens.weight[:, TOKEN] = 0.1
+    thinker.model.embed_tokens.weight[model.config.assistant_token_id, TURN] = 8
+    attention = thinker.model.layers[0].self_attn
+    quarter_turn_in_20_tokens = 3 * attention.head_dim // 32
+    _point_first_head(attention, quarter_turn_in_20_tokens, TOKEN, TURN, TURN, NEAR)
+    thinker.lm_head.weight[:, THINKER_CHANNELS] = 0
+    thinker.lm_head.weight[end, NEAR] = -8
 
-    thinker.embed_tokens.weight[model.config.tts_pad_token_id, FLAG] = -4
-    fc1, fc2 = talker.text_projection.linear_fc1, talker.text_projection.linear_fc2
-    fc1.weight[0] = 0
-    fc1.bias[0] = 0
-    fc1.weight[0, FLAG] = -1
-    fc2.weight[:, 0] = 0
-    fc2.weight[ENDED, 0] = 1
-    talker.model.codec_embedding.weight[: config.code_predictor_config.vocab_size, FRAME] = 4
-    talker.model.codec_embedding.weight[config.codec_bos_id, FRAME] = 4
 
-    # The head attends from frames to frames alone, all alike: query and key are FRAME, in the pair of channels
-    # that rotary positions hardly turn.
-    first, slowest = talker.model.layers[0], config.text_config.head_dim // 2 - 1
-    attention = first.self_attn
-    for projection, channel, row in (
-        (attention.q_proj, FRAME, slowest),
-        (attention.k_proj, FRAME, slowest),
-        (attention.v_proj, ENDED, 0),
-    ):
-        if projection is not attention.v_proj:
-            projection.weight[: config.text_config.head_dim] = 0
-        projection.weight[row] = 0
-        projection.weight[row, channel] = 1
-    attention.o_proj.weight[SHARE, 0] = 1.66
+def _end_the_speech(model: Qwen3OmniMoeForConditionalGeneration) -> None:
+    talker, config = model.talker, model.config.talker_config
+    # Text projections know `tts_pad`, and nothing else, by their first inner channel.
+    model.thinker.model.embed_tokens.weight[model.config.tts_pad_token_id, TTS_PAD] = 4
+    inner, outer = talker.text_projection.linear_fc1, talker.text_projection.linear_fc2
+    inner.weight[0] = 0
+    inner.bias[0] = 0
+    inner.weight[0, TTS_PAD] = 1
+    outer.weight[:, 0] = 0
+    outer.weight[ENDED, 0] = 1
+    embedding = talker.model.codec_embedding.weight
+    embedding[: config.code_predictor_config.vocab_size, FRAME] = 4
+    embedding[config.codec_bos_id, FRAME] = 4  # no end before the first frame
+    first = talker.model.layers[0]
+    slowest = first.self_attn.head_dim // 2 - 1
+    _point_first_head(first.self_attn, slowest, FRAME, FRAME, ENDED, SHARE)
     for norm in (first.input_layernorm, talker.model.norm):
-        norm.weight[CHANNELS] = 1
-    talker.codec_head.weight[config.codec_eos_token_id, CHANNELS] = torch.tensor([-63.0, 0.0, 140.0]).to(
-        talker.codec_head.weight
-    )
+        norm.weight[TALKER_CHANNELS] = 1
+    end = talker.codec_head.weight[config.codec_eos_token_id]
+    end[SHARE], end[FRAME] = 240, -58
 
 
 def _set_level(code2wav: nn.Module) -> None:
