@@ -3,7 +3,7 @@
 import io
 from dataclasses import replace
 
-import files
+import media_files as files
 import numpy as np
 import pytest
 from PIL import Image
