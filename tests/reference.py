@@ -35,7 +35,10 @@ class Answer:
 @cache
 def reference_model(model_path: Path) -> Qwen3OmniMoeForConditionalGeneration:
     """The whole model in float32; kept, so that a test session loads it once."""
-    return Qwen3OmniMoeForConditionalGeneration.from_pretrained(model_path, dtype="float32").eval()
+    model = Qwen3OmniMoeForConditionalGeneration.from_pretrained(model_path, dtype="float32").eval()
+    # transformers 5.19's talker looks for the audio encoder's window here when sound comes with pictures or video
+    model.talker.config.audio_config = model.thinker.config.audio_config
+    return model
 
 
 @cache

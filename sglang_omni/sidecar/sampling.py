@@ -48,9 +48,7 @@ class Sampler:
         if sampling.temperature <= 0:
             sampling = Sampling(1.0, top_k=1, repetition_penalty=sampling.repetition_penalty)
         if not 0 < sampling.top_k < self.vocabulary:
-            sampling = Sampling(
-                sampling.temperature, self.vocabulary, sampling.top_p, sampling.repetition_penalty
-            )
+            sampling = Sampling(sampling.temperature, self.vocabulary, sampling.top_p, sampling.repetition_penalty)
         self.requests[slot] = sampling
         values = [sampling.temperature, float(sampling.top_k), sampling.top_p]
         self.parameters[slot] = torch.tensor(values)

@@ -20,8 +20,7 @@ class CodePredictorModel(nn.Module):
         super().__init__()
         hidden = config.hidden_size
         self.layers = nn.ModuleList(
-            DecoderLayer(config, GatedMlp(hidden, config.intermediate_size))
-            for _ in range(config.num_hidden_layers)
+            DecoderLayer(config, GatedMlp(hidden, config.intermediate_size)) for _ in range(config.num_hidden_layers)
         )
         self.norm = nn.RMSNorm(hidden, eps=config.rms_norm_eps)
         self.codec_embedding = nn.ModuleList(
@@ -37,8 +36,7 @@ class CodePredictor(nn.Module):
         self.config = config
         self.model = CodePredictorModel(config)
         self.lm_head = nn.ModuleList(
-            nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-            for _ in range(config.num_code_groups - 1)
+            nn.Linear(config.hidden_size, config.vocab_size, bias=False) for _ in range(config.num_code_groups - 1)
         )
         self.rotation: Rotation
 

@@ -32,9 +32,7 @@ class TalkerModel(nn.Module):
 
     def __init__(self, config: Any):
         super().__init__()
-        self.layers = nn.ModuleList(
-            DecoderLayer(config, SparseMoe(config)) for _ in range(config.num_hidden_layers)
-        )
+        self.layers = nn.ModuleList(DecoderLayer(config, SparseMoe(config)) for _ in range(config.num_hidden_layers))
         self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.codec_embedding = nn.Embedding(config.vocab_size, config.hidden_size)
 

@@ -183,7 +183,7 @@ class TalkerRunner:
         rows = self.text_rows[input_ids(self.config, prompt, state.text[0]).to(self.device)]
         if len(prompt.media_rows):
             media_rows = prompt.media_rows.to(self.device, rows.dtype)
-            rows[: -HEAD][prompt.media.to(self.device)] = self.talker.hidden_projection(media_rows)
+            rows[:-HEAD][prompt.media.to(self.device)] = self.talker.hidden_projection(media_rows)
         spoken = codec_ids(self.config.talker_config, state.voice)
         rows[-len(spoken) :] += self.talker.model.codec_embedding(torch.tensor(spoken, device=self.device))
         return rows

@@ -1,0 +1,207 @@
+"""The talker's frames are transformers', for whoever comes together, whenever their words arrive."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sglang_omni.errors import InvalidRequest
+from sglang_omni.models.qwen3_omni.talker_stage import Speech, TalkerRunner
+from sglang_omni.models.spec import StageOptions
+from tests.models.qwen3_omni.conversations import CONVERSATIONS, Told, told
+
+GREEDY = {"temperature": 0.0}
+
+
+@pytest.fixture(scope="module")
+def runner(tiny_model: Path) -> TalkerRunner:
+    return TalkerRunner(StageOptions(str(tiny_model), slots=len(CONVERSATIONS), options={"max_length": 700}))
+
+
+def begin(runner: TalkerRunner, slot: int, told: Told, speech: dict[str, Any] = GREEDY) -> Speech:
+    return runner.open(slot, {**told.params, "speech": speech})
+
+
+def speak(runner: TalkerRunner, state: Speech) -> torch.Tensor:
+    """All frames (frames, code groups) of a request whose text has arrived."""
+    frames = []
+    while runner.finished(state) is None:
+        (frame,) = runner.step([state])
+        if frame is not None:
+            frames.append(frame)
+    return torch.stack(frames) if frames else torch.empty(0, runner.groups, dtype=torch.int64)
+
+
+def say(runner: TalkerRunner, told: Told, speech: dict[str, Any] = GREEDY, slot: int = 0) -> torch.Tensor:
+    state = begin(runner, slot, told, speech)
+    runner.feed(state, told.tokens)
+    runner.feed(state, None)
+    return speak(runner, state)
+
+
+@pytest.mark.parametrize("name", CONVERSATIONS)
+def test_greedy_frames_are_the_references(runner: TalkerRunner, tiny_model: Path, name: str) -> None:
+    conversation = told(tiny_model, name)
+    frames = say(runner, conversation, slot=2)
+    assert len(frames) > 2
+    torch.testing.assert_close(frames, conversation.answer.codes)
+
+
+def together(
+    runner: TalkerRunner, requests: list[tuple[Told, dict[str, Any]]], seed: int, most: int = 99
+) -> tuple[list[torch.Tensor], int]:
+    """Frames of requests whose words arrive a few at a time between steps, and the largest step there was."""
+    order = random.Random(seed)
+    slots = order.sample(range(runner.slots), len(requests))
+    waiting = [list(conversation.tokens) for conversation, _ in requests]
+    states = [
+        begin(runner, slot, conversation, speech) for slot, (conversation, speech) in zip(slots, requests, strict=True)
+    ]
+    spoken: list[list[torch.Tensor]] = [[] for _ in requests]
+    fed, largest = [False] * len(requests), 0
+    while not all(runner.finished(state) for state in states):
+        for number, state in enumerate(states):
+            if waiting[number] and order.random() < 0.3:
+                count = order.randint(1, 3)
+                runner.feed(state, waiting[number][:count])
+                del waiting[number][:count]
+            elif not waiting[number] and not fed[number] and order.random() < 0.3:
+                runner.feed(state, None)
+                fed[number] = True
+        buckets: dict[Any, list[int]] = {}
+        for number, state in enumerate(states):
+            if runner.finished(state) is None and (bucket := runner.bucket(state)) is not None:
+                buckets.setdefault(bucket, []).append(number)
+        for numbers in buckets.values():
+            numbers = order.sample(numbers, min(most, len(numbers)))
+            largest = max(largest, len(numbers))
+            for number, frame in zip(numbers, runner.step([states[n] for n in numbers]), strict=True):
+                if frame is not None:
+                    spoken[number].append(frame)
+    return [torch.stack(frames) for frames in spoken], largest
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_company_and_the_order_of_arrival_change_nothing(runner: TalkerRunner, tiny_model: Path, seed: int) -> None:
+    conversations = [told(tiny_model, name) for name in CONVERSATIONS]
+    frames, largest = together(runner, [(conversation, GREEDY) for conversation in conversations], seed)
+    assert largest > 3
+    for conversation, spoken in zip(conversations, frames, strict=True):
+        torch.testing.assert_close(spoken, conversation.answer.codes)
+
+
+def test_sampled_speech_depends_on_its_seed_alone(runner: TalkerRunner, tiny_model: Path) -> None:
+    names = ["short", "turns", "picture", "sound", "short"]
+    conversations = [told(tiny_model, name) for name in names]
+    speeches: list[dict[str, Any]] = [
+        {"seed": 1},
+        {"seed": 2, "temperature": 1.3, "top_k": 5},
+        {"seed": 3, "top_p": 0.7, "code_predictor": {"temperature": 0.0}},
+        {"seed": 4, "top_k": 0, "repetition_penalty": 1.5},
+        {"seed": 5},
+    ]
+    speeches = [{**speech, "max_frames": 12} for speech in speeches]
+    alone = [say(runner, *request) for request in zip(conversations, speeches, strict=True)]
+    again = [say(runner, *request, slot=5) for request in zip(conversations, speeches, strict=True)]
+    company, largest = together(runner, list(zip(conversations, speeches, strict=True)), seed=0)
+    assert largest > 2
+    for first, second, third in zip(alone, again, company, strict=True):
+        torch.testing.assert_close(second, first)
+        torch.testing.assert_close(third, first)
+    assert not torch.equal(alone[0][:3], alone[4][:3])
+
+
+def test_without_a_seed_speech_varies(runner: TalkerRunner, tiny_model: Path) -> None:
+    conversation = told(tiny_model, "short")
+    first, second = (say(runner, conversation, {"max_frames": 4}) for _ in range(2))
+    assert not torch.equal(first, second)
+
+
+def test_a_frame_leaves_before_the_next_word_arrives(runner: TalkerRunner, tiny_model: Path) -> None:
+    conversation = told(tiny_model, "turns")
+    state = begin(runner, 0, conversation)
+    assert runner.bucket(state) is None
+    for token, frame in zip(conversation.tokens[:4], conversation.answer.codes, strict=False):
+        runner.feed(state, [token])
+        (spoken,) = runner.step([state])
+        torch.testing.assert_close(spoken, frame)
+        assert runner.bucket(state) is None
+        assert runner.finished(state) is None
+
+
+def test_the_last_word_of_a_cut_answer_is_spoken(runner: TalkerRunner, tiny_model: Path) -> None:
+    conversation = told(tiny_model, "short")
+    eos = runner.config.im_end_token_id
+    words = [word for word in conversation.tokens if word != eos]
+
+    def frames(*data: list[int] | None) -> torch.Tensor:
+        state = begin(runner, 0, conversation)
+        for part in data:
+            runner.feed(state, part)
+        return speak(runner, state)
+
+    cut, ended = frames(words, None), frames([*words, eos])
+    torch.testing.assert_close(cut, ended)
+    assert not torch.equal(cut[: len(words)], frames(words[:-1], None)[: len(words)])
+
+
+def test_an_empty_answer_is_silence(runner: TalkerRunner, tiny_model: Path) -> None:
+    for data in ([runner.config.im_end_token_id], None):
+        state = begin(runner, 0, told(tiny_model, "short"))
+        runner.feed(state, data)
+        assert runner.bucket(state) is None
+        assert runner.finished(state) == "stop"
+
+
+@pytest.fixture
+def endless(runner: TalkerRunner, monkeypatch: pytest.MonkeyPatch) -> TalkerRunner:
+    """A talker that never says the end of speech."""
+    suppressed = runner.suppressed.clone()
+    suppressed[runner.end_of_speech] = True
+    monkeypatch.setattr(runner, "suppressed", suppressed)
+    return runner
+
+
+@pytest.mark.parametrize(("tokens", "max_frames", "expected"), [(1, None, 96), (3, 20, 20), (3, 160, 160)])
+def test_speech_without_end_is_cut(
+    endless: TalkerRunner, tiny_model: Path, tokens: int, max_frames: int | None, expected: int
+) -> None:
+    conversation = told(tiny_model, "short")
+    state = begin(endless, 0, conversation, {**GREEDY, "max_frames": max_frames})
+    endless.feed(state, [20] * tokens)
+    endless.feed(state, None)
+    assert len(speak(endless, state)) == expected
+    assert endless.finished(state) == "length"
+
+
+def test_speech_ends_where_its_slot_is_full(endless: TalkerRunner, tiny_model: Path) -> None:
+    conversation = told(tiny_model, "picture after a video with sound")
+    state = begin(endless, 0, conversation)
+    endless.feed(state, [20] * 60)
+    endless.feed(state, None)
+    assert len(speak(endless, state)) == endless.max_length - state.prompt.length + 1
+    assert endless.finished(state) == "length"
+
+
+def test_what_cannot_be_spoken_is_refused(runner: TalkerRunner, tiny_model: Path) -> None:
+    conversation = told(tiny_model, "short")
+    with pytest.raises(InvalidRequest, match=r"no voice 'nobody'; there are .*ethan"):
+        begin(runner, 0, conversation, {"voice": "nobody"})
+    ids = conversation.params["prompt_ids"]
+    long = torch.cat((ids[:5], ids[4:5].expand(runner.max_length), ids[5:]))
+    params = {**conversation.params, "prompt_ids": long, "positions": torch.arange(len(long)).expand(3, -1)}
+    with pytest.raises(InvalidRequest, match="rows of the talker's 700"):
+        runner.open(0, {**params, "speech": GREEDY})
+    with pytest.raises(InvalidRequest, match="must end with the assistant's turn"):
+        runner.open(0, {**params, "prompt_ids": ids[:5], "speech": GREEDY})
+
+
+def test_voices_differ(runner: TalkerRunner, tiny_model: Path) -> None:
+    conversation = told(tiny_model, "short")
+    default, ethan, aiden = (
+        say(runner, conversation, {**GREEDY, "voice": voice}) for voice in (None, "Ethan", "aiden")
+    )
+    torch.testing.assert_close(default, ethan)
+    assert not torch.equal(ethan[:2], aiden[:2])
