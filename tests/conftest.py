@@ -5,8 +5,6 @@ import torch
 
 from sglang_omni.models.qwen3_omni.demo import cached_demo_model
 
-torch.set_num_threads(1)  # as in a sidecar: small arithmetic on busy cores takes ten times as long with more
-
 torch.set_num_threads(1)  # on busy cores, threads that wait for each other cost ten times what they save
 
 
