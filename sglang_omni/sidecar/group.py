@@ -1,5 +1,6 @@
 """The sidecar processes of one server, as their parent sees them."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ class Sidecars:
         """One process per stage of `spec`; `options` by stage name. Returns at once: readiness is a heartbeat."""
         processes = {}
         for stage in spec.stages:
-            config = SidecarConfig(spec.architecture, stage.name, sockets, options[stage.name], log_level)
+            config = SidecarConfig(spec.architecture, stage.name, sockets, os.getpid(), options[stage.name], log_level)
             command = [sys.executable, "-m", "sglang_omni.sidecar.process", config.to_json()]
             processes[stage.name] = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         return cls(processes)

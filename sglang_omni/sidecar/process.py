@@ -27,6 +27,7 @@ class SidecarConfig:
     architecture: str
     stage: str
     sockets: str
+    parent: int  # process id of who started it
     options: StageOptions
     log_level: str = "info"
 
@@ -43,7 +44,6 @@ def serve(config: SidecarConfig) -> None:
     """Loads the stage and runs it until the process that started it is gone."""
     import torch
 
-    parent = os.getppid()
     torch.set_num_threads(config.options.threads)
     spec = families()[config.architecture]
     names = [stage.name for stage in spec.stages]
@@ -57,7 +57,7 @@ def serve(config: SidecarConfig) -> None:
     logger.info("%s is ready", config.stage)
 
     busy, next_beat = False, 0.0
-    while os.getppid() == parent:
+    while os.getppid() == config.parent:
         for message in inbox.receive(0 if busy else int(HEARTBEAT_SECONDS * 1000)):
             scheduler.receive(message)
         busy = scheduler.step()

@@ -1,0 +1,129 @@
+"""A real server for the tests: started by the command a user types, stopped as a user stops it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process below `pid`, children first."""
+    children: dict[int, list[int]] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended while we looked
+        children.setdefault(int(fields[1]), []).append(int(status.parent.name))
+    found: list[int] = []
+    generation = [pid]
+    while generation:
+        generation = [child for parent in generation for child in children.get(parent, [])]
+        found += generation
+    return found
+
+
+@dataclass
+class Server:
+    """`scripts/serve` in a process group of its own, its output in `log`."""
+
+    log: Path
+    arguments: list[str] = field(default_factory=list)
+    port: int = field(default_factory=free_port)
+
+    def start(self, seconds: float = 120) -> "Server":
+        started = time.monotonic()
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [ROOT / "scripts" / "serve", "--port", str(self.port), *self.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
+                start_new_session=True,
+            )
+        while self.health()[0] != 200:
+            assert self.process.poll() is None, f"the server ended:\n{self.output()[-5000:]}"
+            assert time.monotonic() - started < seconds, f"not ready after {seconds} s:\n{self.output()[-5000:]}"
+            time.sleep(0.25)
+        self.start_seconds = time.monotonic() - started
+        return self
+
+    def stop(self, seconds: float = 20) -> float:
+        """Ctrl-C, as a terminal sends it: to the whole process group. Returns how long the end took."""
+        family = [self.process.pid, *descendants(self.process.pid)]
+        begun = time.monotonic()
+        os.killpg(self.process.pid, signal.SIGINT)
+        try:
+            self.process.wait(seconds)
+            while any(Path(f"/proc/{pid}/exe").exists() for pid in family):
+                assert time.monotonic() - begun < seconds, "a process outlived the server"
+                time.sleep(0.05)
+        finally:
+            for pid in family:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+        return time.monotonic() - begun
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def health(self) -> tuple[int, dict]:
+        """Status and body of /health; status 0 while nothing answers."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/health", timeout=5) as response:
+                return response.status, json.load(response)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+        except OSError:
+            return 0, {}
+
+    def processes(self) -> list[int]:
+        return [self.process.pid, *descendants(self.process.pid)]
+
+    def sidecar(self, stage: str) -> int:
+        """Process id of a stage."""
+        for pid in self.processes():
+            command = Path(f"/proc/{pid}/cmdline").read_text()
+            if "sglang_omni.sidecar.process" in command and f'"stage": "{stage}"' in command:
+                return pid
+        raise AssertionError(f"no process runs the {stage}")
+
+    def memory(self) -> int:
+        """Proportional set size of all processes together, in bytes."""
+        total = 0
+        for pid in self.processes():
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            total += 1024 * next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+        return total
+
+    def wait_until_free(self, seconds: float = 10) -> None:
+        """Waits until every slot of every stage is free."""
+        ended = time.monotonic() + seconds
+        while True:
+            stages = self.health()[1]["stages"]
+            held = {name: stage for name, stage in stages.items() if stage.get("free") != stage.get("slots")}
+            if not held:
+                return
+            assert time.monotonic() < ended, f"still held: {held}"
+            time.sleep(0.1)
