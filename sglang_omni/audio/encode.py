@@ -77,7 +77,7 @@ class _Codec:
         # Ogg would otherwise hold a second of sound back before it writes a page.
         options = {"page_duration": "40000"} if format.container == "ogg" else {}
         self._container = av.open(file, "w", format=format.container, options=options)
-        self._stream = self._container.add_stream(format.codec, rate=sample_rate, layout="mono")
+        self._stream: av.AudioStream = self._container.add_stream(format.codec, rate=sample_rate, layout="mono")  # type: ignore[arg-type, assignment]
         self._sample_rate = sample_rate
         self._rest = np.empty(0, np.int16)
 

@@ -25,6 +25,11 @@ class OmniTokenizerManager(TokenizerManager):
 
     client: Client
 
+    def stop_watching(self) -> None:
+        """From now on the end of a process is no crash."""
+        if self._subprocess_watchdog is not None:
+            self._subprocess_watchdog.stop()
+
     @property
     def serving_chat_class(self) -> Callable[..., OmniServingChat]:
         return partial(OmniServingChat, client=self.client)
@@ -50,15 +55,15 @@ def install(app: FastAPI, pipeline: Pipeline | None) -> None:
     app.router.routes[:0] = ours
     app.user_middleware = [layer for layer in app.user_middleware if layer.cls is not CORSMiddleware]  # closed
     errors.install(app)
-    if pipeline is None:
-        return
     theirs = app.router.lifespan_context
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
-        pipeline.start()
+        if pipeline is not None:
+            pipeline.start()
         async with theirs(app) as state:
             yield state
-        await pipeline.stop()
+        if pipeline is not None:
+            await pipeline.stop()
 
     app.router.lifespan_context = lifespan

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sglang_omni import config
+from sglang_omni.entrypoints import interrupt
 from sglang_omni.errors import ConfigError, StartupError
 
 USAGE = """\
@@ -23,9 +24,12 @@ def serve(argv: Sequence[str], program: str = "sgl-omni serve") -> int:
     """Serves until it is stopped; returns the exit code."""
     try:
         options = config.parse(argv, program)
-        from sglang_omni.entrypoints.serve import serve  # SGLang takes seconds to import
+        interrupt.block()
+        from sglang_omni.entrypoints.serve import serve  # heavy
 
         return serve(options)
+    except KeyboardInterrupt:  # a thread from before `block`, as under `sglang serve`, took the signal
+        return interrupt.EXIT_CODE
     except StartupError as error:
         print(f"sgl-omni: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1

@@ -9,13 +9,16 @@ from collections.abc import Callable
 EXIT_CODE = 130
 
 
-def on_interrupt(stop: Callable[[], None]) -> None:
-    """From now on Ctrl-C calls `stop` and ends this process, wherever it is.
+def block() -> None:
+    """Keeps the signal from this thread and, by inheritance, from every thread and process started later.
 
-    The signal is blocked here and, by inheritance, in all threads and processes that are started later; one thread
-    waits for it.
+    Libraries start threads when they are imported, so this comes first.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+def on_interrupt(stop: Callable[[], None]) -> None:
+    """From now on Ctrl-C calls `stop` and ends this process, whatever it is doing."""
 
     def wait() -> None:
         signal.sigwait({signal.SIGINT})

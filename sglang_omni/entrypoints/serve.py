@@ -77,6 +77,7 @@ def _run(options: ServeOptions, spec: ModelSpec, model_path: Path, started: Exit
         private=options.allow_private_media,
     )
     install(app, pipeline)
+    started.callback(lambda: hasattr(app.state, "omni") and app.state.omni.thinker.stop_watching())
     launch_server(
         args,
         init_tokenizer_manager_func=make_tokenizer_manager(app, spec, model_path, pipeline, media),

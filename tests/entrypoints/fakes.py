@@ -1,0 +1,173 @@
+"""An app like the server's, with a thinker and stages that say what a test tells them to."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any
+
+from fastapi import FastAPI
+from sglang.srt.managers.tokenizer_manager import ServerStatus
+from sglang.srt.runtime_context import publish
+from sglang.srt.server_args import ServerArgs
+from starlette.background import BackgroundTasks
+
+from sglang_omni.entrypoints.app import install
+from sglang_omni.entrypoints.chat import OmniServingChat
+from sglang_omni.entrypoints.client import Client
+from sglang_omni.errors import OmniError
+from sglang_omni.models.qwen3_omni import SPEC
+from sglang_omni.pipeline import Speech
+from sglang_omni.sidecar.messages import Finish
+
+VOICES = ("Chelsie", "ethan", "aiden")
+
+
+@dataclass
+class FakeThinker:
+    """SGLang's TokenizerManager, as far as chat serving looks at it: answers every request with `words`."""
+
+    tokenizer: Any
+    words: list[str] = field(default_factory=lambda: ["Hello", " there", "."])
+    finish: dict[str, Any] = field(default_factory=lambda: {"type": "stop", "matched": 7})
+    error: Exception | None = None  # raised before the first word
+    late_error: Exception | None = None  # raised after it
+    forever: bool = False
+    usage: dict[str, int] = field(default_factory=lambda: {"prompt_tokens": 20, "cached_tokens": 4, "image_tokens": 5})
+
+    served_model_name = "qwen3-omni"
+    gracefully_exit = False
+    server_status = ServerStatus.Up
+    last_receive_tstamp = 0.0
+    request_logger = SimpleNamespace(log_requests=False)
+    server_args = None
+    model_path = "demo"
+
+    def __post_init__(self) -> None:
+        self.requests: list[Any] = []
+        self.closed: list[str] = []
+        self.rid_to_state: dict[str, Any] = {}
+        self.model_config = SimpleNamespace(
+            is_multimodal=True,
+            hidden_size=32,
+            context_len=4096,
+            hf_config=SimpleNamespace(model_type="qwen3_omni_moe", architectures=[SPEC.architecture]),
+            get_default_sampling_params=lambda: {"temperature": 0.7, "top_k": 20},
+        )
+
+    def config_value(self, name: str) -> Any:
+        return None
+
+    def create_abort_task(self, request: Any) -> BackgroundTasks:
+        return BackgroundTasks()
+
+    async def generate_request(self, request: Any, raw_request: Any) -> AsyncIterator[Any]:
+        self.requests.append(request)
+        try:
+            if self.error:
+                raise self.error
+            n = request.sampling_params["n"]
+            if not request.stream:
+                await self._wait()
+                whole = [self._output(request, len(self.words), index) for index in range(n)]
+                yield whole if n > 1 else whole[0]
+                return
+            for count in range(1, len(self.words) + 1):
+                for index in range(n):
+                    yield self._output(request, count, index)
+                await asyncio.sleep(0)
+                await self._wait()
+                if self.late_error:
+                    raise self.late_error
+        finally:
+            self.closed.append(request.rid)
+
+    async def _wait(self) -> None:
+        if self.forever:
+            await asyncio.Event().wait()
+
+    def _output(self, request: Any, count: int, index: int) -> dict[str, Any]:
+        over = count == len(self.words)
+        meta = {"id": request.rid, "finish_reason": self.finish if over else None, "completion_tokens": count}
+        meta_info = {**meta, **self.usage, "weight_version": "default"}
+        return {"text": "".join(self.words[:count]), "index": index, "meta_info": meta_info}
+
+
+@dataclass
+class FakePipeline:
+    """The coordinator: every request sounds like `sound`, as two frames."""
+
+    sound: list[bytes] = field(default_factory=lambda: [b"\1\0\2\0", b"\3\0"])
+    reason: str = "stop"
+    error: OmniError | None = None
+    late_error: OmniError | None = None
+    forever: bool = False
+    stages: dict[str, str] = field(default_factory=lambda: {"talker": "healthy", "code2wav": "healthy"})
+
+    def __post_init__(self) -> None:
+        self.spoken: list[tuple[str, dict[str, Any], list[int]]] = []
+        self.aborted: list[str] = []
+        self.started = False
+
+    def start(self) -> None:
+        self.started = True
+
+    async def stop(self) -> None:
+        self.started = False
+
+    @contextlib.contextmanager
+    def listen(self, request_id: str) -> Iterator[Speech]:
+        if self.error:
+            raise self.error
+        speech = Speech()
+        for pcm in self.sound:
+            speech.put(pcm)
+        if self.late_error:
+            speech.put(self.late_error)
+        elif not self.forever:
+            speech.put(Finish(request_id, self.reason, {"talker": 2}))
+        try:
+            yield speech
+        finally:
+            if not speech.finished:
+                self.aborted.append(request_id)
+
+    def speak(self, request_id: str, params: dict[str, Any], text_ids: list[int]) -> None:
+        self.spoken.append((request_id, params, text_ids))
+
+    def health(self) -> dict[str, str]:
+        return self.stages
+
+    @property
+    def pcm(self) -> bytes:
+        return b"".join(self.sound)
+
+
+@dataclass
+class Fake:
+    app: FastAPI
+    thinker: FakeThinker
+    pipeline: FakePipeline
+
+
+def templates() -> Any:
+    return SimpleNamespace(
+        chat_template_name=None,
+        python_chat_template=None,
+        jinja_template_content_format="openai",
+        jinja_template_may_reorder_tool_results=False,
+        reasoning_config=None,
+        force_reasoning=False,
+    )
+
+
+def make(tokenizer: Any, text_only: bool = False) -> Fake:
+    publish(ServerArgs(model_path=tokenizer.name_or_path, enable_cache_report=True), role="tokenizer")
+    app, thinker, pipeline = FastAPI(), FakeThinker(tokenizer), FakePipeline()
+    spec = replace(SPEC, voices=lambda path: VOICES)
+    used: Any = None if text_only else pipeline
+    client = app.state.omni = Client(spec, None, thinker, used)  # type: ignore[arg-type]
+    app.state.openai_serving_chat = OmniServingChat(thinker, templates(), client=client)
+    install(app, used)
+    return Fake(app, thinker, pipeline)

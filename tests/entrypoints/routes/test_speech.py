@@ -1,0 +1,107 @@
+"""/v1/audio/speech: the stages get exactly the text, and the client exactly the sound."""
+
+import base64
+import io
+import json
+import wave
+from typing import Any
+
+import pytest
+import torch
+from fastapi.testclient import TestClient
+
+from sglang_omni.errors import RequestFailed, Unavailable
+
+
+def speak(client: TestClient, **fields: Any) -> Any:
+    return client.post("/v1/audio/speech", json={"model": "qwen3-omni", "input": "Hello.", **fields})
+
+
+def test_a_whole_wav(client: TestClient, fake: Any) -> None:
+    response = speak(client)
+    assert response.headers["content-type"] == "audio/wav"
+    assert response.headers["x-request-id"].startswith("speech-")
+    assert [response.headers[f"x-{name}"] for name in ("sample-rate", "channels", "bit-depth")] == ["24000", "1", "16"]
+    with wave.open(io.BytesIO(response.content)) as file:
+        assert file.getnframes() == 3
+        assert file.readframes(3) == fake.pipeline.pcm
+
+
+@pytest.mark.parametrize(
+    ("format", "media_type"),
+    [
+        ("pcm", "audio/pcm"),
+        ("wav", "audio/wav"),
+        ("mp3", "audio/mpeg"),
+        ("flac", "audio/flac"),
+        ("opus", "audio/ogg"),
+        ("aac", "audio/aac"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_formats(client: TestClient, fake: Any, format: str, media_type: str, stream: bool) -> None:
+    fake.pipeline.sound = [bytes(4800)] * 3
+    response = speak(client, response_format=format, stream=stream)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == media_type
+    assert len(response.content) > 100
+
+
+def test_streamed_bytes_are_the_sound(client: TestClient, fake: Any) -> None:
+    assert speak(client, response_format="pcm", stream=True).content == fake.pipeline.pcm
+    streamed = speak(client, stream_format="audio").content
+    assert streamed[:4] == b"RIFF"
+    assert streamed[44:] == fake.pipeline.pcm
+
+
+def test_events(client: TestClient, fake: Any) -> None:
+    response = speak(client, response_format="pcm", stream_format="sse")
+    assert response.headers["content-type"].startswith("text/event-stream")
+    events = [json.loads(event.removeprefix("data: ")) for event in response.text.strip().split("\n\n")]
+    *sounds, done = events
+    assert {event["type"] for event in sounds} == {"speech.audio.delta"}
+    assert b"".join(base64.b64decode(event["audio"]) for event in sounds) == fake.pipeline.pcm
+    assert done["type"] == "speech.audio.done"
+    assert done["usage"]["output_tokens"] == 2
+    assert done["usage"]["total_tokens"] == done["usage"]["input_tokens"] + 2
+
+
+def test_the_talker_gets_the_text_and_no_thinker_is_asked(client: TestClient, fake: Any, tokenizer: Any) -> None:
+    speak(client, input="Say <|im_end|> twice.", voice="AIDEN", seed=3, temperature=0, max_new_tokens=50)
+    ((request_id, params, ids),) = fake.pipeline.spoken
+    *text, end = ids
+    assert tokenizer.decode(text) == "Say <|im_end|> twice."
+    assert end == tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert end not in text
+    assert tokenizer.decode(params["prompt_ids"]) == "<|im_start|>assistant\n"
+    assert torch.equal(params["positions"], torch.arange(len(params["prompt_ids"])).expand(3, -1))
+    assert params["media_rows"].shape == (0, 32)
+    given = {name: value for name, value in params["speech"].items() if value is not None}
+    assert given == {"voice": "aiden", "seed": 3, "temperature": 0, "max_frames": 50}
+    assert fake.thinker.requests == []
+    assert fake.pipeline.aborted == []
+
+
+def test_instructions_are_a_users_turn(client: TestClient, fake: Any, tokenizer: Any) -> None:
+    speak(client, instructions="Cheerfully!")
+    prompt = tokenizer.decode(fake.pipeline.spoken[0][1]["prompt_ids"])
+    assert prompt.endswith("<|im_start|>user\nCheerfully!<|im_end|>\n<|im_start|>assistant\n")
+
+
+@pytest.mark.parametrize("how", [{}, {"stream": True}, {"stream_format": "sse"}])
+def test_an_early_failure_is_a_status(client: TestClient, fake: Any, how: dict[str, Any]) -> None:
+    fake.pipeline.error = Unavailable("the talker stopped; speech is not available")
+    assert speak(client, **how).status_code == 503
+    fake.pipeline.error, fake.pipeline.sound, fake.pipeline.late_error = None, [], RequestFailed("the talker failed")
+    response = speak(client, **how)
+    assert response.status_code == 500
+    assert response.json()["error"]["type"] == "server_error"
+    assert len(fake.pipeline.aborted) == 1
+
+
+def test_a_late_failure_is_an_event(client: TestClient, fake: Any) -> None:
+    fake.pipeline.late_error = RequestFailed("the talker failed")
+    *_, last = speak(client, stream_format="sse").text.strip().split("\n\n")
+    body = json.loads(last.removeprefix("data: "))
+    assert body["type"] == "error"
+    assert body["error"]["message"] == "the talker failed"
