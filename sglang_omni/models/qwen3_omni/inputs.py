@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -25,15 +26,16 @@ from sglang_omni.media import Video
 class Item:
     """One medium of a prompt.
 
-    `feature` is (patches, values) of a picture or video, (mel bins, frames) of a sound; `grid` (1, 3) is the
-    former's number of patches in time, height and width. `runs` are the first and last prompt positions of each
-    stretch of its tokens: several where a video's tokens and its sound's alternate.
+    `feature` is (patches, values) of a picture or video, (mel bins, frames) of a sound. `runs` are the first and last
+    prompt positions of each stretch of its tokens: several where a video's tokens and its sound's alternate. `grid`
+    (1, 3) is a picture's or video's number of patches in time, height and width, `seconds` the time between a video's.
     """
 
     kind: str
     feature: Tensor
-    grid: Tensor | None
     runs: list[tuple[int, int]]
+    grid: Tensor | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -47,17 +49,23 @@ class Inputs:
     delta: Tensor
 
 
-def choose_frames(processor: Qwen3OmniMoeProcessor, total: int, rate: float) -> list[int]:
+def choose_frames(
+    processor: Qwen3OmniMoeProcessor,
+    total: int,
+    rate: float,
+    fps: float | None = None,
+    max_frames: int | None = None,
+) -> list[int]:
     """Indices of the frames that transformers samples from a video of `total` frames at `rate` frames/s."""
     sampler = processor.video_processor
-    if total < sampler.temporal_patch_size:
+    if min(total, max_frames or total) < sampler.temporal_patch_size:
         return [0]
     metadata = VideoMetadata(total_num_frames=total, fps=rate)
-    return sampler.sample_frames(metadata=metadata, fps=_frames_per_second(processor)).tolist()
+    return sampler.sample_frames(metadata=metadata, fps=fps or default_fps(processor), max_frames=max_frames).tolist()
 
 
-def _frames_per_second(processor: Qwen3OmniMoeProcessor) -> float:
-    """Of the sampled frames: the checkpoint's, or transformers' default for this family."""
+def default_fps(processor: Qwen3OmniMoeProcessor) -> float:
+    """Sampled frames per second: the checkpoint's, or transformers' default for this family."""
     return processor.video_processor.fps or 1.0
 
 
@@ -69,8 +77,10 @@ def build_inputs(
     audios: Sequence[NDArray[np.float32]] = (),
     videos: Sequence[Video] = (),
     use_audio_in_video: bool = False,
+    fps: float | None = None,
 ) -> Inputs:
-    """Exactly what transformers' processor and `get_rope_index` make of the same prompt and media.
+    """Exactly what transformers' processor and `get_rope_index` make of the same prompt and media, positions rounded
+    down: they are whole unless `fps`, the rate that the videos were sampled at, is an odd one.
 
     In `prompt` one placeholder stands for each medium, between its start and end tokens. The processor expands a
     text of the placeholders alone, and each expansion replaces its placeholder: the prompt is never encoded again.
@@ -94,7 +104,7 @@ def build_inputs(
         videos=[torch.from_numpy(video.frames).permute(0, 3, 1, 2) for video in videos] or None,
         videos_kwargs={
             "use_audio_in_video": use_audio_in_video,
-            "fps": _frames_per_second(processor),
+            "fps": fps or default_fps(processor),
             "do_sample_frames": False,
         },
         return_tensors="pt",
@@ -166,21 +176,24 @@ def _split(ids: list[int], separator: int) -> list[list[int]]:
 
 
 def _items(batch: Any, token_ids: dict[str, int], ids: Tensor, spans: list[tuple[int, int]]) -> list[Item]:
-    features: dict[str, list[tuple[Tensor, Tensor | None]]] = {"image": [], "audio": [], "video": []}
-    for kind, name in (("image", "pixel_values"), ("video", "pixel_values_videos")):
-        if name in batch:
-            grids = batch[f"{kind}_grid_thw"]
-            patches = batch[name].split(grids.prod(-1).tolist())
-            features[kind] = list(zip(patches, grids.split(1), strict=True))
+    runs = {
+        kind: [found for start, end in spans if (found := _runs(ids, token_id, start, end))]
+        for kind, token_id in token_ids.items()
+    }
+    items: list[Item] = []
+    if "pixel_values" in batch:
+        grids = batch["image_grid_thw"]
+        patches = batch["pixel_values"].split(grids.prod(-1).tolist())
+        items += map(Item, repeat("image"), patches, runs["image"], grids.split(1))
     if "input_features" in batch:
         lengths = batch["feature_attention_mask"].sum(-1).tolist()
-        features["audio"] = [
-            (sound[:, :length], None) for sound, length in zip(batch["input_features"], lengths, strict=True)
-        ]
-    items = []
-    for kind, token_id in token_ids.items():
-        runs = [runs for start, end in spans if (runs := _runs(ids, token_id, start, end))]
-        items += [Item(kind, *feature, of) for feature, of in zip(features[kind], runs, strict=True)]
+        sounds = [sound[:, :length] for sound, length in zip(batch["input_features"], lengths, strict=True)]
+        items += map(Item, repeat("audio"), sounds, runs["audio"])
+    if "pixel_values_videos" in batch:
+        grids = batch["video_grid_thw"]
+        patches = batch["pixel_values_videos"].split(grids.prod(-1).tolist())
+        seconds = batch["video_second_per_grid"].tolist()
+        items += map(Item, repeat("video"), patches, runs["video"], grids.split(1), seconds)
     return items
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,6 @@ import numpy as np
 from PIL import Image
 from sglang.srt.managers.schedule_batch import Modality, MultimodalDataItem, MultimodalProcessorOutput
 from sglang.srt.multimodal.processors.base_processor import BaseMultimodalProcessor
-from torch import Tensor
 
 from sglang_omni.errors import InvalidRequest
 from sglang_omni.media import MediaPolicy, Video, load_audio, load_image, load_video
@@ -19,12 +19,46 @@ from sglang_omni.models.qwen3_omni.inputs import Inputs, Item, build_inputs, cho
 MODALITIES = {"image": Modality.IMAGE, "audio": Modality.AUDIO, "video": Modality.VIDEO}
 
 
+CHECKS: dict[str, Callable[[Any], bool]] = {
+    "use_audio_in_video": lambda value: isinstance(value, bool),
+    "fps": lambda value: type(value) in (int, float) and 0 < value < float("inf"),
+    "max_frames": lambda value: type(value) is int and value > 0,
+}
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """How a request wants its videos read."""
+
+    use_audio_in_video: bool = False
+    fps: float | None = None
+    max_frames: int | None = None
+
+    @classmethod
+    def of(cls, request: Any) -> "VideoOptions":
+        given = {
+            "use_audio_in_video": request.use_audio_in_video,
+            **(request.video_config or {}),
+            **(request.mm_processor_kwargs or {}),
+        }
+        # SGLang itself adds names that begin with an underscore.
+        given = {name: value for name, value in given.items() if value is not None and name[:1] != "_"}
+        for name, value in given.items():
+            if name not in CHECKS:
+                raise InvalidRequest(f"for videos, {name} is not one of {', '.join(CHECKS)}", param=name)
+            if not CHECKS[name](value):
+                raise InvalidRequest(f"for videos, {name} cannot be {value!r}", param=name)
+        return cls(**given)
+
+
 class Qwen3OmniProcessor(BaseMultimodalProcessor):
     """SGLang's multimodal processor for this family.
 
     It lives in SGLang's TokenizerManager (`tokenizer_manager.mm_processor`), in the HTTP process; the server sets
-    its `policy`. A request's media are in `image_data`, `audio_data` and `video_data` in the order of the prompt's
-    placeholders, and `use_audio_in_video` is the field of that name of SGLang's GenerateReqInput.
+    its `policy`. In SGLang's GenerateReqInput, a request's media are in `image_data`, `audio_data` and `video_data`,
+    in the order of the prompt's placeholders; how videos are read is in its field `use_audio_in_video`, in
+    `video_config` (`fps`, `max_frames`), or, all three, in `mm_processor_kwargs`, which alone reaches the samples
+    of a request with `n` > 1.
 
     Prompts come as ids with one placeholder per medium (`sglang_omni.prompt_text`). Media are fetched and decoded
     on one thread pool, turned into features on another.
@@ -44,8 +78,9 @@ class Qwen3OmniProcessor(BaseMultimodalProcessor):
 
         A route that must refuse a bad medium before its stream starts awaits this; what is decoded stays as it is.
         """
-        choose = partial(choose_frames, self._processor)
-        video = partial(load_video, choose=choose, with_sound=request.use_audio_in_video)
+        options = VideoOptions.of(request)
+        choose = partial(choose_frames, self._processor, fps=options.fps, max_frames=options.max_frames)
+        video = partial(load_video, choose=choose, with_sound=options.use_audio_in_video)
         request.image_data, request.audio_data, request.video_data = await asyncio.gather(
             self._load(request.image_data, Image.Image, load_image, "images"),
             self._load(request.audio_data, np.ndarray, load_audio, "audios"),
@@ -73,6 +108,7 @@ class Qwen3OmniProcessor(BaseMultimodalProcessor):
         self, image_data: Any, audio_data: Any, input_text: list[int], request_obj: Any, **_: Any
     ) -> MultimodalProcessorOutput:
         """`input_text` holds the prompt's ids, `request_obj` the media, which the first two arguments repeat."""
+        options = VideoOptions.of(request_obj)
         await self.load_media(request_obj)
         build = partial(
             build_inputs,
@@ -81,7 +117,8 @@ class Qwen3OmniProcessor(BaseMultimodalProcessor):
             images=request_obj.image_data or (),
             audios=request_obj.audio_data or (),
             videos=request_obj.video_data or (),
-            use_audio_in_video=request_obj.use_audio_in_video,
+            use_audio_in_video=options.use_audio_in_video,
+            fps=options.fps,
         )
         if self.mm_processor_executor is None:
             inputs = build(self._processor)
@@ -105,13 +142,16 @@ def _sglang_item(item: Item) -> MultimodalDataItem:
     result = MultimodalDataItem(modality=MODALITIES[item.kind], feature=item.feature.contiguous(), offsets=item.runs)
     if item.grid is not None:
         result.set(f"{item.kind}_grid_thw", item.grid)
-    result.set_hash(_hash(result.feature, item.grid))
+    result.set_hash(_hash(item))
     return result
 
 
-def _hash(feature: Tensor, grid: Tensor | None) -> int:
-    """The item's identity in the prefix cache. SGLang's own hash sees only the values, and two plain pictures of
-    different shape have the same."""
-    digest = hashlib.sha256(repr((feature.shape, None if grid is None else grid.tolist())).encode())
-    digest.update(feature.numpy())
+def _hash(item: Item) -> int:
+    """The item's identity in the prefix cache: its values and all that its positions depend on.
+
+    SGLang's own hash sees only the values, and two plain pictures of different shape have the same.
+    """
+    grid = None if item.grid is None else item.grid.tolist()
+    digest = hashlib.sha256(repr((item.feature.shape, grid, item.seconds)).encode())
+    digest.update(item.feature.contiguous().numpy())
     return int.from_bytes(digest.digest()[:8], "big")

@@ -130,21 +130,55 @@ def test_every_kind_twice(tiny_model, processor, config, model, use_audio_in_vid
     check(tiny_model, processor, config, model, media, use_audio_in_video)
 
 
-@pytest.mark.parametrize(("total", "rate"), [(1, 25.0), (3, 25.0), (37, 10.0), (132, 25.0), (250, 29.97), (60, 0.5)])
-def test_the_frames_transformers_samples(processor, total, rate):
+@pytest.mark.parametrize(("fps", "max_frames"), [(None, None), (2.0, None), (5.0, 6), (0.5, 3)])
+@pytest.mark.parametrize(("total", "rate"), [(2, 25.0), (3, 25.0), (37, 10.0), (250, 29.97), (60, 0.5)])
+def test_the_frames_transformers_samples(processor, total, rate, fps, max_frames):
     frames = torch.arange(total, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 32, 32)
-    indices = choose_frames(processor, total, rate)
+    indices = choose_frames(processor, total, rate, fps, max_frames)
     sampled = processor.video_processor([frames[indices]], do_sample_frames=False, return_tensors="pt")
-    if total > 1:  # of a single frame transformers samples none, and fails
-        expected = processor.video_processor(
-            [frames],
-            video_metadata=[VideoMetadata(total_num_frames=total, fps=rate)],
-            do_sample_frames=True,
-            fps=1.0,
-            return_tensors="pt",
-        )
-        assert torch.equal(sampled["pixel_values_videos"], expected["pixel_values_videos"])
-    assert sampled["video_grid_thw"][0, 0] == -(-len(indices) // 2)
+    expected = processor.video_processor(
+        [frames],
+        video_metadata=[VideoMetadata(total_num_frames=total, fps=rate)],
+        do_sample_frames=True,
+        fps=fps or 1.0,
+        **({} if max_frames is None else {"max_frames": max_frames}),
+        return_tensors="pt",
+    )
+    assert torch.equal(sampled["pixel_values_videos"], expected["pixel_values_videos"])
+    assert len(indices) <= (max_frames or total)
+
+
+@pytest.mark.parametrize(("total", "max_frames"), [(1, None), (20, 1)])
+def test_a_single_frame_of_which_transformers_samples_none(processor, total, max_frames):
+    assert choose_frames(processor, total, 25.0, max_frames=max_frames) == [0]
+
+
+@pytest.mark.parametrize("fps", [0.5, 1, 2, 3])
+def test_positions_in_time_follow_the_rate_of_sampling(processor, config, model, fps):
+    content = [{"type": "video"}, {"type": "text", "text": "When?"}]
+    prompt = PromptText(processor.tokenizer).render([{"role": "user", "content": content}])
+    clip = video(5)
+    inputs = build_inputs(processor, config, prompt, videos=[clip], use_audio_in_video=True, fps=fps)
+    expected = processor(
+        text=processor.tokenizer.decode(prompt),
+        videos=[torch.from_numpy(clip.frames).permute(0, 3, 1, 2)],
+        audio=[clip.sound],
+        videos_kwargs={"use_audio_in_video": True, "fps": fps},
+        return_tensors="pt",
+    )
+    positions, _ = model.get_rope_index(
+        expected["input_ids"],
+        None,
+        expected["video_grid_thw"],
+        expected["attention_mask"],
+        True,
+        expected["feature_attention_mask"].sum(1),
+        expected["video_second_per_grid"],
+    )
+    assert torch.equal(inputs.ids, expected["input_ids"][0])
+    assert torch.equal(inputs.positions, positions[:, 0].floor().long())
+    if fps != 3:  # 26/3 position ids between frames: transformers has fractions, SGLang whole numbers
+        assert torch.equal(inputs.positions.float(), positions[:, 0])
 
 
 @pytest.mark.parametrize(

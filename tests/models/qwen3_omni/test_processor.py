@@ -127,6 +127,27 @@ def test_an_item_is_known_by_its_values_and_shape(processor, files):
     assert hash_of(picture(128, 64, 7)) != hash_of(picture(64, 128, 7))
 
 
+@pytest.mark.parametrize("field", ["video_config", "mm_processor_kwargs"])
+def test_how_videos_are_read(processor, files, field):
+    def read(**options):
+        made = request(processor, "video", video_data=["video.mp4"], **{field: options})
+        output = asyncio.run(process(processor, made))
+        return made.video_data[0].indices, output
+
+    assert read()[0] == [0, 7, 15, 22]
+    assert read(fps=2)[0] == [0, 5, 10, 15, 20, 25]
+    assert read(fps=2, max_frames=3)[0] == [0, 15]
+    slow, fast = read(fps=1)[1], read(fps=0.5)[1]  # as many frames, but further apart
+    assert torch.equal(slow.mm_items[0].feature, fast.mm_items[0].feature)
+    assert slow.mrope_positions.max() < fast.mrope_positions.max()
+    assert slow.mm_items[0].hash != fast.mm_items[0].hash
+    with_sound = read(use_audio_in_video=True)[1]
+    assert [item.modality for item in with_sound.mm_items] == [Modality.AUDIO, Modality.VIDEO]
+    for wrong in ({"fps": 0}, {"fps": "2"}, {"max_frames": 2.5}, {"use_audio_in_video": 1}, {"size": 3}):
+        with pytest.raises(InvalidRequest):
+            read(**wrong)
+
+
 @pytest.mark.parametrize(
     ("fields", "error", "words", "param"),
     [
