@@ -34,15 +34,17 @@ def video(
     samples: np.ndarray | None = None,
     format: str = "mp4",
     codec: str = "mpeg4",
+    side: int = 0,
 ) -> bytes:
-    """Frame i is grey with level 4 i, so a decoded frame tells its number."""
+    """Frame i is grey with level 4 i, so a decoded frame tells its number; its right half is brighter by `side`."""
     file = io.BytesIO()
     with av.open(file, "w", format=format) as container:
         stream = container.add_stream(codec, rate=rate, width=size[0], height=size[1], pix_fmt="yuv420p")
         stream.bit_rate = 2_000_000
         track = None if samples is None else _sound_stream(container, samples, 16_000, "aac")
         for i in range(frames):
-            grey = np.full((size[1], size[0], 3), 4 * i, np.uint8)
+            grey = np.full((size[1], size[0], 3), 4 * i % 256, np.uint8)
+            grey[:, size[0] // 2 :] += side
             container.mux(stream.encode(av.VideoFrame.from_ndarray(grey)))
         container.mux(stream.encode(None))
         if track:

@@ -83,7 +83,8 @@ def _decode(
             raise refusal(name, f"{len(indices)} frames of {stream.width} x {stream.height} pixels are too many")
         for frame in container.decode(stream):
             if decoded == indices[len(frames)]:
-                frames.append(frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False))
+                picture = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+                frames.append(np.rot90(picture, round(frame.rotation / 90)))  # as telephones mean it
             decoded += 1
             if len(frames) == len(indices):
                 break

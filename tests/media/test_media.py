@@ -1,6 +1,7 @@
 """Decoding: what comes out of files of known content, and what is said about files that cannot be used."""
 
 import io
+import struct
 from dataclasses import replace
 
 import media_files as files
@@ -71,6 +72,23 @@ def test_a_video_with_its_sound():
     loaded = load_video(files.video(samples=files.tone(2.0)), POLICY, every(10), with_sound=True)
     assert len(loaded.frames) == 5
     assert abs(len(loaded.sound) - 32_000) <= 2048
+
+
+def test_a_video_is_upright():
+    """A telephone held upright says: turn the frames by 90 degrees clockwise."""
+    identity, clockwise = (
+        struct.pack(">9i", *m)
+        for m in ([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], [0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30])
+    )
+    data = files.video(side=100)
+    header = data.index(b"tkhd")
+    position = data.index(identity, header)
+    turned = data[:position] + clockwise + data[position + len(clockwise) :]
+    lying, upright = (load_video(each, POLICY, every(25)).frames for each in (data, turned))
+    assert lying.shape == (2, 48, 64, 3)
+    assert upright.shape == (2, 64, 48, 3)
+    assert lying[0, :, -8:].mean() > 80 > 20 > lying[0, :, :8].mean()
+    assert upright[0, -8:].mean() > 80 > 20 > upright[0, :8].mean()  # what was right is below
 
 
 def test_a_video_cut_short_still_has_its_frames():
