@@ -64,8 +64,8 @@ def _scale(name: str, noise: torch.Tensor) -> torch.Tensor:
     kind, layer = parts[-1], parts[-2]
     if kind == "bias":
         return 0.1 * noise
-    if kind in ("alpha", "beta"):  # SnakeBeta keeps logarithms
-        return 0.3 * noise
+    if kind in ("alpha", "beta"):  # SnakeBeta keeps logarithms; high frequencies would amplify rounding
+        return 0.3 * noise - (0.7 if kind == "alpha" else 0.0)
     if kind in ("scale", "gamma"):
         return 0.3 + 0.05 * noise
     if noise.ndim == 1:  # a norm; sharper attention than 1 would give
