@@ -5,11 +5,13 @@ As an out-of-tree platform the CPU gets SGLang's plain torch paths instead: slow
 """
 
 import os
+from typing import Any
 
 import torch
 from sglang.srt.platforms.cpu import CpuDeviceMixin
 from sglang.srt.platforms.device_mixin import PlatformEnum
 from sglang.srt.platforms.interface import SRTPlatform
+from transformers import PreTrainedConfig
 
 
 def activate() -> str | None:
@@ -26,6 +28,20 @@ class PlainCpu(CpuDeviceMixin, SRTPlatform):
         # What SGLang compiles on a GPU would be compiled here too, on the first request that meets it (the vision
         # tower's rope: tens of seconds for the first picture), and only where there is a C++ compiler.
         torch.compiler.set_stance("force_eager")
+
+    def apply_server_args_defaults(self, server_args: Any) -> None:
+        """What nobody asked for otherwise: the memory and the precision of a machine that has other work too.
+
+        SGLang would take most of the memory for KV, and halve a float32 checkpoint, which a CPU does not gain from.
+        """
+        if server_args.max_total_tokens is None:
+            server_args.max_total_tokens = 65_536
+        if server_args.max_running_requests is None:
+            server_args.max_running_requests = 64
+        if server_args.dtype == "auto":
+            config, _ = PreTrainedConfig.get_config_dict(server_args.model_path)
+            if config.get("dtype", config.get("torch_dtype")) == "float32":
+                server_args.dtype = "float32"
 
     def get_device(self, device_id: int = 0) -> str:
         return "cpu"  # a name: `--device` and the memory budget split it

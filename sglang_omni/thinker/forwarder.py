@@ -36,7 +36,7 @@ class Forwarder:
     def __init__(
         self, outbox: Outbox, tap: Tap, media_token_ids: Sequence[int], prompt_slots: Callable[[Req], Tensor]
     ):
-        self._outbox = outbox
+        self.outbox = outbox
         self._tap = tap
         self._media_token_ids = torch.tensor(media_token_ids)
         self._prompt_slots = prompt_slots
@@ -79,13 +79,13 @@ class Forwarder:
                 if speech.sent:
                     news.append(_end(req))
         if news:
-            self._outbox.send(news)
+            self.outbox.send(news)
 
     def aborted(self, request_id: str) -> None:
         """SGLang dropped a request outside the output stream: from a queue."""
         speech = self._speeches.pop(request_id, None)
         if speech is not None and speech.sent:
-            self._outbox.send([Abort(request_id)])
+            self.outbox.send([Abort(request_id)])
 
 
 def _positions(req: Req) -> Tensor:

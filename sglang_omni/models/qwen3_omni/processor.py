@@ -127,9 +127,11 @@ class Qwen3OmniProcessor(BaseMultimodalProcessor):
         return self._output(inputs)
 
     def _output(self, inputs: Inputs) -> MultimodalProcessorOutput:
+        longest = max((item.feature.shape[-1] for item in inputs.items if item.kind == "audio"), default=0)
+        window = min(longest, 2 * self.hf_config.audio_config.n_window)
         return MultimodalProcessorOutput(
             input_ids=inputs.ids.tolist(),
-            mm_items=[_sglang_item(item) for item in inputs.items],
+            mm_items=[_sglang_item(item, window) for item in inputs.items],
             im_token_id=self.hf_config.image_token_id,
             video_token_id=self.hf_config.video_token_id,
             audio_token_id=self.hf_config.audio_token_id,
@@ -138,20 +140,23 @@ class Qwen3OmniProcessor(BaseMultimodalProcessor):
         )
 
 
-def _sglang_item(item: Item) -> MultimodalDataItem:
+def _sglang_item(item: Item, window: int) -> MultimodalDataItem:
+    """`window` is the width, in frames, to which the thinker pads the last piece of each of a request's sounds."""
     result = MultimodalDataItem(modality=MODALITIES[item.kind], feature=item.feature.contiguous(), offsets=item.runs)
     if item.grid is not None:
         result.set(f"{item.kind}_grid_thw", item.grid)
-    result.set_hash(_hash(item))
+    if item.kind == "audio":
+        result.set("window", window)
+    result.set_hash(_hash(item, window if item.kind == "audio" else None))
     return result
 
 
-def _hash(item: Item) -> int:
-    """The item's identity in the prefix cache: its values and all that its positions depend on.
+def _hash(item: Item, window: int | None) -> int:
+    """The item's identity in the prefix cache: its values and all that its embedding and positions depend on.
 
     SGLang's own hash sees only the values, and two plain pictures of different shape have the same.
     """
     grid = None if item.grid is None else item.grid.tolist()
-    digest = hashlib.sha256(repr((item.feature.shape, grid, item.seconds)).encode())
+    digest = hashlib.sha256(repr((item.feature.shape, grid, item.seconds, window)).encode())
     digest.update(item.feature.contiguous().numpy())
     return int.from_bytes(digest.digest()[:8], "big")

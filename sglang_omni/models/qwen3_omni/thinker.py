@@ -17,12 +17,25 @@ class Qwen3OmniMoeForConditionalGeneration(qwen3_omni_moe.Qwen3OmniMoeForConditi
         super().__init__(*args, **kwargs)
         self.thinker.get_audio_feature = self.get_audio_feature
 
-    def get_audio_feature(self, items: list[MultimodalDataItem]) -> Tensor:
-        """(tokens, hidden) of sounds of (mel bins, frames) laid end to end; SGLang stacks them, if equally long."""
+    def get_audio_feature(self, items: list[MultimodalDataItem]) -> list[Tensor]:
+        """(tokens, hidden) of each sound of (mel bins, frames); SGLang stacks sounds, if equally long.
+
+        The tower cuts sounds into windows, pads them to the longest of them, and the padding shows in the result.
+        transformers encodes the sounds of a request together and no others, so `item.window` is the longest there.
+        """
         tower = self.thinker.audio_tower
-        sounds = torch.cat([item.feature for item in items], dim=-1).to(tower.conv_out.weight)
-        lengths = torch.tensor([item.feature.shape[-1] for item in items], device=sounds.device)
-        return tower(sounds, feature_lens=lengths).last_hidden_state
+        embedded: dict[int, Tensor] = {}
+        for window in {item.window for item in items}:
+            group = [item for item in items if item.window == window]
+            sounds = [item.feature for item in group]
+            if all(sound.shape[-1] < window for sound in sounds):
+                sounds.append(torch.zeros(len(sounds[0]), window))  # silence, as long as the sound that is not here
+            lengths = torch.tensor([sound.shape[-1] for sound in sounds], device=tower.conv_out.weight.device)
+            frames = torch.cat(sounds, dim=-1).to(tower.conv_out.weight)
+            tokens = [sum(last - first + 1 for first, last in item.offsets) for item in group]
+            result = tower(frames, feature_lens=lengths).last_hidden_state.flatten(0, -2)[: sum(tokens)]
+            embedded |= dict(zip(map(id, group), result.split(tokens), strict=True))
+        return [embedded[id(item)] for item in items]
 
     @property
     def hidden_size(self) -> int:
