@@ -106,6 +106,7 @@ def parse_chat(body: dict[str, Any]) -> ChatRequest:
         _check_media(name, body.get(name))
     request = check(ChatRequest, _with_media(body))
     _apply_thinker_sampling(request)
+    _apply_video_options(request)
     _check_modalities(request)
     _check_conflicts(request)
     if request.rid is None:
@@ -195,10 +196,18 @@ def _apply_thinker_sampling(request: ChatRequest) -> None:
         request.top_p, request.top_k = 1.0, 1  # only the most likely token is left; SGLang refuses 0
     if request.top_k == 0:
         request.top_k = -1
-    if request.video_fps is not None or request.video_max_frames is not None:
-        limits = {"fps": request.video_fps, "max_frames": request.video_max_frames}
-        set_limits = {name: value for name, value in limits.items() if value is not None}
-        request.video_config = {**(request.video_config or {}), **set_limits}
+
+
+def _apply_video_options(request: ChatRequest) -> None:
+    """Where SGLang passes them on to our media processor for every one of `n` choices."""
+    asked = {
+        "use_audio_in_video": request.use_audio_in_video or None,
+        "fps": request.video_fps,
+        "max_frames": request.video_max_frames,
+    }
+    options = {name: value for name, value in asked.items() if value is not None}
+    if options:
+        request.mm_processor_kwargs = {**(request.mm_processor_kwargs or {}), **options}
 
 
 def _check_modalities(request: ChatRequest) -> None:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from sglang_omni.errors import CheckpointError
 from sglang_omni.models.spec import ModelSpec
-from sglang_omni.models.weights import tensor_files
 
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
 
@@ -31,6 +30,8 @@ def locate(model_path: str | None) -> Path:
 
 def check_can_speak(path: Path, spec: ModelSpec) -> None:
     """Raises CheckpointError naming the stages whose tensors the checkpoint lacks."""
+    from sglang_omni.models.weights import tensor_files  # imports torch
+
     lacking = [f"{stage.name}.*" for stage in spec.stages if not any(tensor_files(path, f"{stage.name}.").values())]
     if lacking:
         raise CheckpointError(

@@ -7,7 +7,7 @@ rewritten on its way out.
 import logging
 import re
 from collections.abc import Sequence
-from http import HTTPStatus
+from http.client import responses as phrases
 from typing import Any
 
 import orjson
@@ -67,8 +67,8 @@ def normalize(status: int, body: Any) -> dict[str, Any]:
     if isinstance(found, str):
         return error_body(status, found)
     if not isinstance(found, dict):
-        return error_body(status, HTTPStatus(status).phrase)
-    message = found.get("message") or found.get("detail") or HTTPStatus(status).phrase
+        return error_body(status, phrases.get(status, OUR_FAULT))
+    message = found.get("message") or found.get("detail") or phrases.get(status, OUR_FAULT)
     code = found.get("code")
     return error_body(status, str(message), found.get("param"), code if isinstance(code, str) else None)
 

@@ -12,18 +12,19 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from typing import TYPE_CHECKING
+
 import psutil
 
 from sglang_omni.config import ServeOptions
 from sglang_omni.entrypoints.checkpoint import check_can_speak, locate
 from sglang_omni.entrypoints.interrupt import on_interrupt
 from sglang_omni.errors import StartupError
-from sglang_omni.media import MediaPolicy
 from sglang_omni.models import spec_of
 from sglang_omni.models.spec import ModelSpec
-from sglang_omni.pipeline import Pipeline
-from sglang_omni.sidecar.group import Sidecars
-from sglang_omni.sidecar.port import ENVIRONMENT, make_directory
+
+if TYPE_CHECKING:  # heavy: what is wrong with the options is said before they are imported
+    from sglang_omni.pipeline import Pipeline
 
 POLL_SECONDS = 0.1
 
@@ -60,15 +61,19 @@ def _run(options: ServeOptions, spec: ModelSpec, model_path: Path, started: Exit
 
     from sglang_omni.entrypoints.sglang_args import server_args
     from sglang_omni.plugin import assert_registered
+    from sglang_omni.thinker.limits import check_server_args
 
     args = server_args(options, model_path, options.model_name or spec.served_name)
     assert_registered(spec.architecture)
+    if not options.text_only:
+        check_server_args(args)
     pipeline = None if options.text_only else _start_sidecars(options, spec, model_path, started)
     args.resolve_once()
 
     from sglang.srt.entrypoints.http_server import app, launch_server
 
     from sglang_omni.entrypoints.app import install, make_tokenizer_manager
+    from sglang_omni.media import MediaPolicy
     from sglang_omni.thinker.scheduler import run_scheduler_process
 
     media = MediaPolicy(
@@ -86,8 +91,12 @@ def _run(options: ServeOptions, spec: ModelSpec, model_path: Path, started: Exit
     )
 
 
-def _start_sidecars(options: ServeOptions, spec: ModelSpec, model_path: Path, started: ExitStack) -> Pipeline:
+def _start_sidecars(options: ServeOptions, spec: ModelSpec, model_path: Path, started: ExitStack) -> "Pipeline":
     import torch
+
+    from sglang_omni.pipeline import Pipeline
+    from sglang_omni.sidecar.group import Sidecars
+    from sglang_omni.sidecar.port import ENVIRONMENT, make_directory
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     sockets = make_directory()
@@ -100,7 +109,7 @@ def _start_sidecars(options: ServeOptions, spec: ModelSpec, model_path: Path, st
     return pipeline
 
 
-def _watch_start(pipeline: Pipeline, started: ExitStack) -> None:
+def _watch_start(pipeline: "Pipeline", started: ExitStack) -> None:
     """A sidecar that ends before it was ever ready has said why; without it there is nothing to start."""
     while not pipeline.healthy:
         if dead := pipeline.sidecars.dead():
@@ -110,7 +119,7 @@ def _watch_start(pipeline: Pipeline, started: ExitStack) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _announce(options: ServeOptions, name: str, pipeline: Pipeline | None) -> None:
+def _announce(options: ServeOptions, name: str, pipeline: "Pipeline | None") -> None:
     while pipeline is not None and not pipeline.healthy:
         time.sleep(POLL_SECONDS)
     host = "localhost" if options.host in ("0.0.0.0", "::") else options.host

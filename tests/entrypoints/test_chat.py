@@ -155,10 +155,11 @@ class TestMedia:
             {"type": "image_url", "image_url": {"url": "data:image/png;base64,xx"}},
             {"type": "text", "text": "what?"},
         ]
-        post(client, {"messages": [{"role": "user", "content": content}]}, use_audio_in_video=True)
+        body = {"messages": [{"role": "user", "content": content}]}
+        post(client, body, use_audio_in_video=True, video_fps=1, video_max_frames=9)
         request = fake.thinker.requests[0]
         assert request.audio_data == ["data:audio/wav;base64,UklGRg=="]
-        assert request.use_audio_in_video is True
+        assert request.mm_processor_kwargs == {"use_audio_in_video": True, "fps": 1, "max_frames": 9}
 
     @pytest.mark.parametrize("streamed", [False, True])
     def test_a_bad_medium_is_a_400(self, client: TestClient, fake: Fake, streamed: bool) -> None:

@@ -17,7 +17,7 @@ from sglang_omni.models.qwen3_omni.prompt import HEAD, TalkerPrompt, codec_ids, 
 from sglang_omni.models.qwen3_omni.talker import Talker
 from sglang_omni.models.spec import StageOptions
 from sglang_omni.models.weights import load_module, read_tensors
-from sglang_omni.sidecar.sampling import Sampler, Sampling, keys, penalise, seed_words
+from sglang_omni.sidecar.sampling import Sampler, Sampling, draw, penalise, seed_key, uniforms
 
 MAX_LENGTH = 8192
 """Rows of a slot, prompt and frames together, unless the option `max_length` says otherwise."""
@@ -32,6 +32,7 @@ SUPPRESSED = 1024
 TALKER_SAMPLING = Sampling(temperature=0.9, top_k=50, repetition_penalty=1.05)
 CODE_PREDICTOR_SAMPLING = Sampling(temperature=1.0, top_k=50, top_p=0.8)
 GREEDY = Sampling(temperature=0.0)
+RESIDUAL = "code_predictor_"  # begins the names of the code predictor's parameters: SGLang carries no dict in a dict
 
 
 @dataclass
@@ -61,8 +62,9 @@ class TalkerRunner:
     """A frame per step. `open` takes what the thinker's scheduler knows of a request:
 
     prompt_ids (length,), positions (3, length) and media_rows (media positions, thinker hidden) of its prompt,
-    and `speech`: voice, seed, temperature, top_k, top_p, repetition_penalty, max_frames and code_predictor
-    (temperature, top_k, top_p), each None for the reference's default. `feed` takes lists of token ids.
+    and `speech`: voice, seed, temperature, top_k, top_p, repetition_penalty, max_frames and, for the code
+    predictor, code_predictor_temperature, _top_k and _top_p, each None for the reference's default. `feed` takes
+    lists of token ids.
 
     A step gives each request a frame's codes (code groups,), or None where the speech ended. The option
     `max_length` is how many rows a slot holds (default 8192).
@@ -85,7 +87,7 @@ class TalkerRunner:
         self.suppressed = (~allowed).to(self.device)
         self.sampler = Sampler(self.slots, codes, self.device)
         self.residual_sampler = Sampler(self.slots, c.code_predictor_config.vocab_size, self.device)
-        self.seeds = torch.zeros(self.slots, 2, dtype=torch.int64, device=self.device)
+        self.keys = torch.zeros(self.slots, dtype=torch.int64, device=self.device)
         self.seen = torch.zeros(self.slots, codes, dtype=torch.bool, device=self.device)
         self.penalties = torch.ones(self.slots, 1, device=self.device)
         self.heard = torch.zeros(self.slots, self.text_rows.shape[1], device=self.device, dtype=self.text_rows.dtype)
@@ -117,8 +119,9 @@ class TalkerRunner:
         default = CODE_PREDICTOR_SAMPLING if sampling.temperature > 0 else GREEDY
         seed = speech.get("seed")
         self.sampler.open(slot, sampling)
-        self.residual_sampler.open(slot, _sampling(default, speech.get("code_predictor") or {}))
-        self.seeds[slot] = torch.tensor(seed_words(random.getrandbits(64) if seed is None else seed))
+        residual = {name[len(RESIDUAL) :]: value for name, value in speech.items() if name.startswith(RESIDUAL)}
+        self.residual_sampler.open(slot, _sampling(default, residual))
+        self.keys[slot] = seed_key(random.getrandbits(64) if seed is None else seed)
         self.penalties[slot] = sampling.repetition_penalty
         self.seen[slot] = False
 
@@ -208,18 +211,18 @@ class TalkerRunner:
     def _frame(self, hidden: Tensor, states: Sequence[Speech], slots: list[int], index: Tensor) -> Tensor:
         """From the talker's hidden states (batch, hidden) all codes of a frame (batch, code groups)."""
         steps = torch.tensor([state.frames for state in states], device=self.device)
-        noise = keys(self.seeds.index_select(0, index), steps, self.groups)
+        chances = uniforms(self.keys.index_select(0, index), steps, self.groups)
         logits = self.talker.codec_head(hidden).float()
         logits = penalise(logits, self.seen.index_select(0, index), self.penalties.index_select(0, index))
         logits.masked_fill_(self.suppressed, -torch.inf)
-        first = self.sampler.draw(logits, self.sampler.rows(slots, index), noise[:, 0])
+        first = draw(logits, self.sampler.rows(slots, index), chances[:, 0])
         self.seen[index, first] = True
 
         rows = self.residual_sampler.rows(slots, index)
         residual, heard = self.talker.code_predictor(
             hidden,
             self.talker.model.codec_embedding(first),
-            lambda logits, group: self.residual_sampler.draw(logits, rows, noise[:, group]),
+            lambda logits, group: draw(logits, rows, chances[:, group]),
         )
         self.heard[index] = heard
         return torch.cat((first[:, None], residual), 1)

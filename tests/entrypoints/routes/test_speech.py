@@ -68,7 +68,7 @@ def test_events(client: TestClient, fake: Any) -> None:
 
 def test_the_talker_gets_the_text_and_no_thinker_is_asked(client: TestClient, fake: Any, tokenizer: Any) -> None:
     speak(client, input="Say <|im_end|> twice.", voice="AIDEN", seed=3, temperature=0, max_new_tokens=50)
-    ((request_id, params, ids),) = fake.pipeline.spoken
+    ((_, params, ids),) = fake.pipeline.spoken
     *text, end = ids
     assert tokenizer.decode(text) == "Say <|im_end|> twice."
     assert end == tokenizer.convert_tokens_to_ids("<|im_end|>")

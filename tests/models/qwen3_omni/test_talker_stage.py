@@ -98,7 +98,7 @@ def test_sampled_speech_depends_on_its_seed_alone(runner: TalkerRunner, tiny_mod
     speeches: list[dict[str, Any]] = [
         {"seed": 1},
         {"seed": 2, "temperature": 1.3, "top_k": 5},
-        {"seed": 3, "top_p": 0.7, "code_predictor": {"temperature": 0.0}},
+        {"seed": 3, "top_p": 0.7, "code_predictor_temperature": 0.0},
         {"seed": 4, "top_k": 0, "repetition_penalty": 1.5},
         {"seed": 5},
     ]

@@ -1,0 +1,174 @@
+"""The command line: quick answers for what can be known at once, without importing SGLang."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sglang_omni import config
+from sglang_omni.entrypoints import cli, sglang_args
+from sglang_omni.entrypoints.checkpoint import check_can_speak, locate
+from sglang_omni.entrypoints.serve import check_port
+from sglang_omni.errors import CheckpointError, ConfigError, StartupError
+from sglang_omni.models import spec_of
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-m", "sglang_omni.entrypoints.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+
+
+def checkpoint(directory: Path, model: Path, *tensors: str) -> Path:
+    """A directory like a checkpoint of `model`'s family that holds `tensors`, by its index."""
+    directory.mkdir()
+    shutil.copy(model / "config.json", directory)
+    index = {"weight_map": dict.fromkeys(tensors, "model.safetensors")}
+    (directory / "model.safetensors.index.json").write_text(json.dumps(index))
+    return directory
+
+
+def test_help_is_a_page_with_our_options_first(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["serve", "--help"])
+    assert ended.value.code == 0
+    page = capsys.readouterr().out
+    assert page.index("--model-path") < page.index("--talker-device") < page.index("--tp-size")
+    assert len(page.splitlines()) < 80
+    assert max(map(len, page.splitlines())) <= 100
+
+
+def test_help_does_not_import_sglang_or_torch() -> None:
+    code = (
+        "import sys; from sglang_omni.entrypoints import cli\n"
+        "try: cli.main(['serve', '--help'])\n"
+        "except SystemExit: pass\n"
+        "assert not {'sglang', 'torch', 'transformers'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["help"]])
+def test_usage(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    assert cli.main(arguments) == 0
+    assert "demo-model DIR" in capsys.readouterr().out
+
+
+def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["srve"]) == 2
+    assert "unknown command 'srve'" in capsys.readouterr().err
+
+
+def test_defaults_and_what_is_passed_on() -> None:
+    options = config.parse(["--model-path", "m", "--port", "9", "--tp-size", "2", "--text-only", "--stream-interval=3"])
+    assert (options.host, options.port, options.model_name, options.text_only) == ("0.0.0.0", 9, None, True)
+    assert options.sglang == ("--tp-size", "2", "--stream-interval=3")
+    assert config.parse(["some/model"]).model_path == "some/model"
+    stages = config.parse(["--talker-device", "cuda:1", "--talker-slots", "3"]).stages(spec(), "m", "cpu")
+    assert (stages["talker"].device, stages["talker"].slots) == ("cuda:1", 3)
+    assert (stages["code2wav"].device, stages["code2wav"].slots) == ("cpu", 8)
+
+
+def spec():  # type: ignore[no-untyped-def]
+    from sglang_omni.models.qwen3_omni import SPEC
+
+    return SPEC
+
+
+def test_an_unknown_option_is_named_with_the_closest() -> None:
+    known = ["--mem-fraction-static", "--model-path", "--port"]
+    with pytest.raises(ConfigError, match=r"unknown option --mem-fraction; did you mean --mem-fraction-static\?"):
+        sglang_args.check_known(["--mem-fraction", "0.5"], known)
+    sglang_args.check_known(["--port=3", "-1", "value", "--model-path", "m"], known)
+
+
+def test_sglangs_options_are_known_and_reach_it(tiny_model: Path) -> None:
+    options = config.parse(["--max-running-requests", "3", "--port", "8131"])
+    args = sglang_args.server_args(options, tiny_model, "name")
+    assert (args.max_running_requests, args.port, args.served_model_name) == (3, 8131, "name")
+    with pytest.raises(ConfigError, match="did you mean --max-running-requests"):
+        sglang_args.server_args(config.parse(["--max-runing-requests", "3"]), tiny_model, "name")
+
+
+def test_a_busy_port() -> None:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        with pytest.raises(StartupError, match=f"cannot listen on 127.0.0.1:{port}.*--port"):
+            check_port("127.0.0.1", port)
+        ended = run("serve", "--port", str(port), "--host", "127.0.0.1")
+    assert ended.returncode == 1
+    assert f"{port}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_model_that_is_not_there() -> None:
+    ended = run("serve", "--model-path", "no/such-model", "--port", "0")
+    assert ended.returncode == 1
+    assert "no/such-model is no directory, and no model that could be downloaded" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_directory_that_is_no_model(tmp_path: Path) -> None:
+    ended = run("serve", "--model-path", str(tmp_path), "--port", "0")
+    assert ended.returncode == 1
+    assert "holds no config.json" in ended.stderr
+
+
+def test_a_checkpoint_that_cannot_speak(tiny_model: Path, tmp_path: Path) -> None:
+    silent = checkpoint(tmp_path / "silent", tiny_model, "thinker.model.embed_tokens.weight", "code2wav.x")
+    with pytest.raises(CheckpointError, match=r"lacks the tensors talker\.\*, so it cannot speak.*--text-only"):
+        check_can_speak(silent, spec_of(silent))
+    check_can_speak(checkpoint(tmp_path / "speaks", tiny_model, "talker.x", "code2wav.x"), spec_of(tiny_model))
+    check_can_speak(tiny_model, spec_of(tiny_model))
+    ended = run("serve", "--model-path", str(silent), "--port", "0")
+    assert ended.returncode == 1
+    assert "talker.*" in ended.stderr
+
+
+def test_the_demo_model_is_served_by_default(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sglang_omni.models.qwen3_omni import demo
+
+    monkeypatch.setattr(demo, "cached_demo_model", lambda: tiny_model)
+    assert locate(None) == tiny_model
+
+
+def test_writing_the_demo_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["demo-model", str(tmp_path / "m"), "--size", "tiny", "--seed", "3"]) == 0
+    assert spec_of(tmp_path / "m").served_name == "qwen3-omni"
+    assert f"--model-path {tmp_path / 'm'}" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        cli.main(["demo-model", str(tmp_path / "m")])
+    assert "is not empty" in capsys.readouterr().err
+
+
+class TestBackend:
+    """`sglang serve`"""
+
+    def detect(self, model: str | None) -> str:
+        from sglang.cli.serve_backends import ServeRequest
+
+        from sglang_omni.entrypoints.backend import backend
+
+        detect = backend().detect
+        assert detect is not None
+        return detect(ServeRequest(argv=(), model_path=model)).value
+
+    def test_it_finds_its_own_models_alone(self, tiny_model: Path, tmp_path: Path) -> None:
+        (tmp_path / "config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"]}))
+        assert self.detect(str(tiny_model)) == "match"
+        assert self.detect(str(tmp_path)) == "no_match"
+        assert self.detect(str(tmp_path / "none")) == "unknown"
+        assert self.detect(None) == "unknown"
+
+    def test_it_is_registered(self) -> None:
+        from sglang.cli.serve_backends import ServeBackendRegistry
+
+        assert "omni" in ServeBackendRegistry({}).available_names
+        assert ServeBackendRegistry({}).get("omni").name == "omni"
