@@ -1,6 +1,8 @@
 """code2wav against transformers' Qwen3OmniMoeCode2Wav, in float32."""
 
+import json
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,9 @@ from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import Qwen3Omni
 
 from sglang_omni.layers.streaming import Stream
 from sglang_omni.models.qwen3_omni.code2wav import Code2Wav, Code2WavConfig
+from sglang_omni.models.qwen3_omni.code2wav_stage import load
+from sglang_omni.models.spec import StageOptions
+from sglang_omni.models.weights import read_tensors
 
 SMALL = {
     "codebook_size": 32,
@@ -86,6 +91,24 @@ def test_chunks_equal_the_reference_beyond_the_window(name: str) -> None:
             heard.append(ours(codes[..., done : done + length], stream))
             done += length
         torch.testing.assert_close(torch.cat(heard, -1), reference(codes), rtol=0, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_the_demo_checkpoint_sounds_as_with_the_reference(demo_model: Path) -> None:
+    config = json.loads((demo_model / "config.json").read_text())["code2wav_config"]
+    reference = Qwen3OmniMoeCode2Wav(Qwen3OmniMoeCode2WavConfig(**config)).eval()
+    reference.load_state_dict(read_tensors(demo_model, "code2wav."))
+    ours = load(StageOptions(str(demo_model), dtype="float32"))
+    ours.prepare(1)
+    codes = torch.randint(config["codebook_size"], (1, 16, 90))
+    expected = reference(codes)
+    assert expected.std() > 0.05
+    sizes, done, heard = [2, 2, 4, 8, 16, 16, 16, 16, 10], 0, []
+    for size in sizes:
+        stream = Stream(torch.tensor([0]), torch.tensor([done]), first=done == 0)
+        heard.append(ours(codes[..., done : done + size], stream))
+        done += size
+    torch.testing.assert_close(torch.cat(heard, -1), expected, rtol=0, atol=1e-5)
 
 
 @torch.inference_mode()
