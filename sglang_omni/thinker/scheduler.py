@@ -12,7 +12,7 @@ from sglang.srt.managers.scheduler_components.output_streamer import SchedulerOu
 from sglang.srt.runtime_context import get_parallel
 from torch import Tensor
 
-from sglang_omni.plugin import assert_registered
+from sglang_omni.plugin import assert_registered, register_sampler
 from sglang_omni.sidecar.port import ENVIRONMENT, Outbox
 from sglang_omni.thinker.forwarder import Forwarder
 from sglang_omni.thinker.seeds import pass_seeds
@@ -41,6 +41,7 @@ class Scheduler(scheduler.Scheduler):
     def init_model_config(self) -> None:
         super().init_model_config()
         assert_registered(self.model_config.hf_config.architectures[0])
+        register_sampler()
 
     def init_memory_pools(self) -> None:
         super().init_memory_pools()

@@ -10,10 +10,9 @@ from typing import Any
 import torch
 from sglang.srt.layers.sampler import Sampler
 from sglang.srt.managers.schedule_batch import ScheduleBatch
+from sglang.srt.runtime_context import get_exec
 from sglang.srt.sampling.sampling_batch_info import SamplingBatchInfo
 from torch import Tensor
-
-from sglang_omni.sidecar.sampling import MASK, gumbel, keys
 
 UNSEEDED = torch.iinfo(torch.int64).min
 
@@ -21,7 +20,7 @@ UNSEEDED = torch.iinfo(torch.int64).min
 def pass_seeds(batch: ScheduleBatch) -> None:
     """Puts the seeds `(rows,)` of a batch where its sampler finds them; None if no request has one."""
     info = batch.sampling_info
-    if info is None:
+    if info is None or get_exec().deterministic.enable_deterministic_inference:
         return
     seeds = [req.sampling_params.sampling_seed for req in batch.reqs]
     info.sampling_seed = None
@@ -62,6 +61,25 @@ def keep_likely(probs: Tensor, info: SamplingBatchInfo) -> Tensor:
 
 def draw(probs: Tensor, seeds: Tensor, positions: Tensor) -> Tensor:
     """One token id (rows,) from each row of `probs` (rows, vocabulary), which need not sum to 1."""
-    words = torch.stack([seeds & MASK, seeds >> 32 & MASK], -1)
-    noise = gumbel(keys(words, positions, probs.shape[-1]))
-    return (probs.log() + noise).argmax(-1)
+    gumbel = -torch.log(-torch.log(uniform(seeds, positions, probs.shape[-1])))
+    return (probs.double().log() + gumbel).argmax(-1)
+
+
+def uniform(seeds: Tensor, positions: Tensor, width: int) -> Tensor:
+    """(rows, width) in (0, 1): SplitMix64 of (seed, position, column), the same on every device."""
+    columns = torch.arange(width, device=seeds.device)
+    bits = _mix(_mix(_mix(seeds) + positions)[:, None] + columns)
+    return (_shift(bits, 11).double() + 0.5) / 2**53
+
+
+def _mix(x: Tensor) -> Tensor:
+    """SplitMix64's step on int64, where multiplication wraps around as in unsigned arithmetic."""
+    x = x + (0x9E3779B97F4A7C15 - 2**64)
+    x = (x ^ _shift(x, 30)) * (0xBF58476D1CE4E5B9 - 2**64)
+    x = (x ^ _shift(x, 27)) * (0x94D049BB133111EB - 2**64)
+    return x ^ _shift(x, 31)
+
+
+def _shift(x: Tensor, bits: int) -> Tensor:
+    """A logical right shift of int64."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)

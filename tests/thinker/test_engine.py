@@ -75,8 +75,10 @@ def test_a_partly_cached_prompt(engine, demo_model):
     assert 0 < engine.reqs[request.rid].cached_tokens < len(request.input_ids) - 1
 
 
-def test_company_retraction_and_eviction(engine, demo_model):
-    """Everybody at once, twice, in random order, with less memory than they need."""
+def test_company_retraction_and_eviction(engine, demo_model, monkeypatch):
+    """Everybody at once, twice, in random order, with less memory than they need; some are retracted, again and again."""
+    monkeypatch.setattr("sglang.srt.managers.scheduler.TEST_RETRACT", True)
+    monkeypatch.setattr("sglang.srt.managers.scheduler.TEST_RETRACT_INTERVAL", 7)
     engine.flush()
     names = 2 * list(CONVERSATIONS)
     random.Random(0).shuffle(names)
@@ -89,6 +91,7 @@ def test_company_retraction_and_eviction(engine, demo_model):
         assert tokens == list(engine.reqs[request.rid].output_ids_through_stop)
         torch.testing.assert_close(start.params["media_rows"], truth.media_rows, atol=1e-4, rtol=1e-4)
     assert any(engine.reqs[request.rid].retraction_count for request in requests)
+    assert sum(len(request.input_ids) for request in requests) > 3 * SLOTS
 
 
 def test_an_answer_of_one_token(engine, demo_model):
