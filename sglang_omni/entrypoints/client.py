@@ -104,6 +104,10 @@ class Client:
         stages = self._pipeline.health() if self._pipeline else {}
         return {"thinker": self._thinker_health(), **stages}
 
+    def slots(self) -> dict[str, dict[str, int]]:
+        """What each sidecar held at its last heartbeat: `slots` in all, those `free`, and requests `waiting`."""
+        return self._pipeline.states if self._pipeline else {}
+
     def _thinker_health(self) -> str:
         thinker = self.thinker
         if thinker.gracefully_exit:

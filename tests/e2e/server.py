@@ -121,9 +121,9 @@ class Server:
         """Waits until every slot of every stage is free."""
         ended = time.monotonic() + seconds
         while True:
-            stages = self.health()[1]["stages"]
-            held = {name: stage for name, stage in stages.items() if stage.get("free") != stage.get("slots")}
-            if not held:
+            stages = self.health()[1]["slots"]
+            held = {name: stage for name, stage in stages.items() if stage["free"] != stage["slots"]}
+            if stages and not held:
                 return
             assert time.monotonic() < ended, f"still held: {held}"
             time.sleep(0.1)
