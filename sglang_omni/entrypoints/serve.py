@@ -11,7 +11,6 @@ import time
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-
 from typing import TYPE_CHECKING
 
 import psutil
@@ -112,7 +111,7 @@ def _start_sidecars(options: ServeOptions, spec: ModelSpec, model_path: Path, st
 def _watch_start(pipeline: "Pipeline", started: ExitStack) -> None:
     """A sidecar that ends before it was ever ready has said why; without it there is nothing to start."""
     while not pipeline.healthy:
-        if dead := pipeline.sidecars.dead():
+        if dead := [name for name, code in pipeline.sidecars.dead().items() if code > 0]:  # none that was killed
             print(f"sgl-omni: the {' and the '.join(dead)} did not start", file=sys.stderr, flush=True)
             started.close()
             os._exit(1)
