@@ -1,0 +1,190 @@
+"""Spoken answers from the server and from transformers' `generate`: the same checkpoint, questions and machine."""
+
+import argparse
+import base64
+import io
+import os
+import time
+import wave
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from benchmark.server import serve
+
+QUESTIONS = (
+    "What can you see from the window of the train?",
+    "Tell me a story about the sea, please.",
+    "How do I bake bread?",
+    "Which season do you like best, and why?",
+    "Describe a white house beside a river.",
+    "Who lives in the lighthouse?",
+    "Explain how a machine learns to speak.",
+    "What shall we do tomorrow?",
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    text: str
+    audio_seconds: float
+
+
+@dataclass(frozen=True)
+class Figure:
+    """The wall time of a batch of answers, the median of its repeats."""
+
+    seconds: float
+    answers: list[Answer]
+
+    def __str__(self) -> str:
+        audio = sum(answer.audio_seconds for answer in self.answers)
+        return f"{self.seconds:7.2f} s for {audio:6.2f} s of audio"
+
+
+def measure(name: str, repeats: int, run: Callable[[], list[Answer]]) -> Figure:
+    times = []
+    for repeat in range(repeats):
+        start = time.perf_counter()
+        answers = run()
+        times.append(time.perf_counter() - start)
+        print(f"  {name}, {repeat + 1} of {repeats}: {times[-1]:.2f} s", flush=True)
+    return Figure(median(times), answers)
+
+
+class Transformers:
+    """The reference, on the GPU if there is one."""
+
+    def __init__(self, model_path: str, tokens: int):
+        from transformers import AutoProcessor, Qwen3OmniMoeForConditionalGeneration
+        from transformers.utils import logging
+
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.processor = AutoProcessor.from_pretrained(model_path)
+        self.model = Qwen3OmniMoeForConditionalGeneration.from_pretrained(model_path, dtype="auto").to(device)
+        self.tokens = tokens
+
+    def choose_threads(self) -> int:
+        """As many threads as answer fastest: for a small model on busy cores, one may."""
+
+        def seconds(threads: int) -> float:
+            torch.set_num_threads(threads)
+            start = time.perf_counter()
+            self.answer(QUESTIONS[0])
+            return time.perf_counter() - start
+
+        fastest = min((1, os.cpu_count() or 1), key=seconds)
+        torch.set_num_threads(fastest)
+        return fastest
+
+    def answer(self, question: str) -> Answer:
+        messages = [{"role": "user", "content": question}]
+        prompt = self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        inputs = self.processor(text=prompt, return_tensors="pt").to(self.model.device)
+        ids, waveform = self.model.generate(
+            **inputs,
+            thinker_do_sample=False,
+            thinker_eos_token_id=self.model.config.im_end_token_id,
+            thinker_min_new_tokens=self.tokens,
+            thinker_max_new_tokens=self.tokens,
+            talker_do_sample=False,
+            return_audio=True,
+        )
+        text = self.processor.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        return Answer(text, waveform.numel() / 24_000)
+
+
+class Server:
+    """Our server, through the official client."""
+
+    def __init__(self, url: str, tokens: int):
+        from openai import OpenAI
+
+        self.client = OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=600)
+        self.model = self.client.models.list().data[0].id
+        self.tokens = tokens
+
+    def answer(self, question: str) -> Answer:
+        extra: dict[str, Any] = {"min_tokens": self.tokens, "talker_temperature": 0}
+        response = self.client.chat.completions.create(
+            model=self.model,
+            messages=[{"role": "user", "content": question}],
+            modalities=["text", "audio"],
+            audio={"voice": "ethan", "format": "wav"},
+            temperature=0,
+            max_tokens=self.tokens,
+            extra_body=extra,
+        )
+        message = response.choices[0].message
+        assert message.audio is not None
+        with wave.open(io.BytesIO(base64.b64decode(message.audio.data))) as sound:
+            return Answer(message.content or "", sound.getnframes() / sound.getframerate())
+
+
+def measure_transformers(model_path: str, options: argparse.Namespace) -> tuple[Figure, Figure]:
+    reference = Transformers(model_path, options.text_tokens)
+    questions = QUESTIONS[: options.concurrency]
+    reference.answer(questions[0])  # warm up
+    print(f"  transformers is fastest with {reference.choose_threads()} threads", flush=True)
+    alone = measure("transformers, alone", options.repeats, lambda: [reference.answer(questions[0])])
+    row = measure("transformers, one after another", options.repeats, lambda: [*map(reference.answer, questions)])
+    return alone, row
+
+
+def measure_server(url: str, options: argparse.Namespace) -> tuple[Figure, Figure]:
+    server = Server(url, options.text_tokens)
+    questions = QUESTIONS[: options.concurrency]
+    with ThreadPoolExecutor(options.concurrency) as clients:
+        list(clients.map(server.answer, questions))  # warm up
+        alone = measure("sglang-omni, alone", options.repeats, lambda: [server.answer(questions[0])])
+        together = measure("sglang-omni, at once", options.repeats, lambda: [*clients.map(server.answer, questions)])
+    return alone, together
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="benchmark against-transformers", description=__doc__)
+    parser.add_argument("--url", help="a running server (default: start one, after transformers is done)")
+    parser.add_argument("--model-path", help="the checkpoint of both (default: the demo model)")
+    parser.add_argument("--text-tokens", type=int, default=32, help="of each answer (default: %(default)s)")
+    parser.add_argument(
+        "--concurrency",
+        type=int,
+        default=len(QUESTIONS),
+        choices=range(1, len(QUESTIONS) + 1),
+        metavar="N",
+        help="questions at once (default: %(default)s)",
+    )
+    parser.add_argument("--repeats", type=int, default=3, help="median of so many (default: %(default)s)")
+    options = parser.parse_args(arguments)
+
+    from sglang_omni.models.qwen3_omni.demo import cached_demo_model
+
+    model_path = options.model_path or str(cached_demo_model())
+    print(f"{options.text_tokens} text tokens an answer, greedy, {Path(model_path).name}", flush=True)
+    reference_alone, reference_row = measure_transformers(model_path, options)
+    if options.url:
+        alone, together = measure_server(options.url, options)
+    else:
+        print("  starting the server", flush=True)
+        with serve(["--model-path", model_path]) as url:
+            alone, together = measure_server(url, options)
+
+    n = options.concurrency
+    pairs = zip(together.answers, reference_row.answers, strict=True)
+    print(f"transformers, alone             {reference_alone}")
+    print(f"transformers, {n} one by one      {reference_row}")
+    print(f"sglang-omni, alone              {alone}")
+    print(f"sglang-omni, {n} at once          {together}")
+    print(f"same text as transformers: {sum(ours.text == theirs.text for ours, theirs in pairs)} of {n}")
+    print(
+        f"speedup: alone {reference_alone.seconds / alone.seconds:.1f}x, "
+        f"concurrent {reference_row.seconds / together.seconds:.1f}x"
+    )
+    return 0
