@@ -108,6 +108,7 @@ class FakePipeline:
     def __post_init__(self) -> None:
         self.spoken: list[tuple[str, dict[str, Any], list[int]]] = []
         self.aborted: list[str] = []
+        self.states = {name: {"slots": 8, "free": 8, "waiting": 0} for name in self.stages}
         self.started = False
 
     def start(self) -> None:
