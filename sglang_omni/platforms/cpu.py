@@ -34,6 +34,7 @@ class PlainCpu(CpuDeviceMixin, SRTPlatform):
 
         SGLang would take most of the memory for KV, and halve a float32 checkpoint, which a CPU does not gain from.
         """
+        server_args.sleep_on_idle = True  # or a thinker with nothing to do takes a core from those who speak
         if server_args.max_total_tokens is None:
             server_args.max_total_tokens = 65_536
         if server_args.max_running_requests is None:
