@@ -5,8 +5,10 @@ rows lie in it comes with the call.
 """
 
 from dataclasses import dataclass
+from math import prod
 from typing import Protocol
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -27,6 +29,13 @@ class Access(Protocol):
 
     def update(self, pool: Tensor, kv: Tensor) -> Tensor:
         """Stores kv (batch, time, 2 * kv_heads, head_dim); returns what the queries look at, same layout."""
+
+
+def zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A pool. Not `torch.empty`: a masked NaN is still NaN. On a CPU, memory is taken as it is written."""
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    return torch.from_numpy(numpy.zeros(prod(shape) * dtype.itemsize, numpy.uint8)).view(dtype).view(shape)
 
 
 @dataclass(frozen=True)
@@ -81,9 +90,9 @@ class Together:
     mask: None = None
 
     def update(self, pool: Tensor, kv: Tensor) -> Tensor:
-        end = self.start + kv.shape[1]
-        pool[: self.batch, self.start : end] = kv
-        return pool[: self.batch, :end]
+        rows, time = pool.narrow(0, 0, self.batch), kv.shape[1]
+        rows.narrow(1, self.start, time).copy_(kv)
+        return rows.narrow(1, 0, self.start + time)
 
 
 def length_mask(lengths: list[int], device: torch.device, dtype: torch.dtype) -> Tensor | None:

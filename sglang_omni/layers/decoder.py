@@ -1,7 +1,9 @@
 """Layers of a Qwen3 decoder, fused for few large operations.
 
-Modules hold the checkpoint's parameters until `fuse` concatenates what is multiplied by the same input. Hidden
-states are (batch * time, hidden) throughout; the `Access` of a step knows the batch.
+Modules hold the checkpoint's parameters until `fuse`, which joins what is multiplied by the same input and keeps
+it as plain tensors: looking up a parameter and calling a module cost as much as a small product. For the same
+reason calls go straight to `forward`. Hidden states are (batch * time, hidden); the `Access` of a step knows the
+batch. What a block computes is added to `residual` by its last product.
 """
 
 from typing import Any
@@ -10,18 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sglang_omni.layers.cache import Access
+from sglang_omni.errors import CheckpointError
+from sglang_omni.layers.cache import Access, zeros
+from sglang_omni.layers.norm import RmsNorm
 from sglang_omni.layers.rope import rotate
 
 
-def concatenated(*linears: nn.Linear) -> nn.Linear:
-    """One linear layer that gives the outputs of several, side by side."""
-    with torch.device("meta"):
-        joined = nn.Linear(linears[0].in_features, sum(linear.out_features for linear in linears), bias=False)
-    joined.weight = nn.Parameter(torch.cat([linear.weight for linear in linears]), requires_grad=False)
-    if linears[0].bias is not None:
-        joined.bias = nn.Parameter(torch.cat([linear.bias for linear in linears]), requires_grad=False)
-    return joined
+def joined(*linears: nn.Linear) -> Tensor:
+    """The transposed weight (in, out) of one product that gives the outputs of several, side by side."""
+    return torch.cat([linear.weight.data for linear in linears]).t()
 
 
 class GatedMlp(nn.Module):
@@ -34,12 +33,18 @@ class GatedMlp(nn.Module):
         self.down_proj = nn.Linear(intermediate, hidden, bias=False)
 
     def fuse(self) -> None:
-        self.gate_up_proj = concatenated(self.gate_proj, self.up_proj)
-        del self.gate_proj, self.up_proj
+        self.gate_up = joined(self.gate_proj, self.up_proj)
+        self.down = joined(self.down_proj)
+        del self.gate_proj, self.up_proj, self.down_proj
 
-    def forward(self, x: Tensor) -> Tensor:
-        gate, up = self.gate_up_proj(x).chunk(2, -1)
-        return self.down_proj(F.silu(gate) * up)
+    def inner(self, x: Tensor) -> Tensor:
+        gate, up = torch.mm(x, self.gate_up).chunk(2, -1)
+        return F.silu(gate) * up
+
+    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
+        return torch.addmm(residual, self.inner(x), self.down)
+
+    __call__ = forward
 
 
 class Attention(nn.Module):
@@ -49,45 +54,49 @@ class Attention(nn.Module):
 
     def __init__(self, config: Any):
         super().__init__()
-        hidden, bias = config.hidden_size, config.attention_bias
+        if config.attention_bias:
+            raise CheckpointError("attention projections with biases are not supported")
+        hidden = config.hidden_size
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.head_dim = getattr(config, "head_dim", None) or hidden // self.heads
-        self.q_proj = nn.Linear(hidden, self.heads * self.head_dim, bias=bias)
-        self.k_proj = nn.Linear(hidden, self.kv_heads * self.head_dim, bias=bias)
-        self.v_proj = nn.Linear(hidden, self.kv_heads * self.head_dim, bias=bias)
-        self.o_proj = nn.Linear(self.heads * self.head_dim, hidden, bias=bias)
-        self.q_norm = nn.RMSNorm(self.head_dim, eps=config.rms_norm_eps)
-        self.k_norm = nn.RMSNorm(self.head_dim, eps=config.rms_norm_eps)
-        self.eps = config.rms_norm_eps
+        self.q_proj = nn.Linear(hidden, self.heads * self.head_dim, bias=False)
+        self.k_proj = nn.Linear(hidden, self.kv_heads * self.head_dim, bias=False)
+        self.v_proj = nn.Linear(hidden, self.kv_heads * self.head_dim, bias=False)
+        self.o_proj = nn.Linear(self.heads * self.head_dim, hidden, bias=False)
+        self.q_norm = RmsNorm(self.head_dim, config.rms_norm_eps)
+        self.k_norm = RmsNorm(self.head_dim, config.rms_norm_eps)
 
     def fuse(self) -> None:
-        self.qkv_proj = concatenated(self.q_proj, self.k_proj, self.v_proj)
-        norms = [self.q_norm.weight] * self.heads + [self.k_norm.weight] * self.kv_heads
-        self.qk_norm = nn.Parameter(torch.stack(norms), requires_grad=False)
-        del self.q_proj, self.k_proj, self.v_proj, self.q_norm, self.k_norm
+        self.qkv = joined(self.q_proj, self.k_proj, self.v_proj)
+        self.out = joined(self.o_proj)
+        self.qk_norm = self.q_norm
+        self.qk_norm.prepare(
+            torch.stack([self.q_norm.weight.data] * self.heads + [self.k_norm.weight.data] * self.kv_heads)
+        )
+        del self.q_proj, self.k_proj, self.v_proj, self.o_proj, self.q_norm, self.k_norm
 
     def allocate(self, slots: int, length: int) -> None:
-        """Room for `slots` requests of `length` tokens; on a CPU, memory is taken as it is written."""
-        weight = self.qkv_proj.weight
-        shape = slots, length, 2 * self.kv_heads, self.head_dim
-        self.pool = torch.empty(shape, dtype=weight.dtype, device=weight.device)
+        """Room for `slots` requests of `length` tokens."""
+        self.pool = zeros((slots, length, 2 * self.kv_heads, self.head_dim), self.qkv.dtype, self.qkv.device)
 
-    def forward(self, x: Tensor, access: Access) -> Tensor:
-        qkv = self.qkv_proj(x).view(access.batch, -1, self.heads + 2 * self.kv_heads, self.head_dim)
-        qk, v = qkv.split((self.heads + self.kv_heads, self.kv_heads), 2)
-        qk = rotate(F.rms_norm(qk, (self.head_dim,), None, self.eps) * self.qk_norm, access.rotation)
-        q, k = qk.split((self.heads, self.kv_heads), 2)
-        kv = access.update(self.pool, torch.cat((k, v), 2)).transpose(1, 2)
-        key, value = kv.split(self.kv_heads, 1)
+    def forward(self, x: Tensor, residual: Tensor, access: Access) -> Tensor:
+        heads, kv_heads = self.heads, self.kv_heads
+        qkv = torch.mm(x, self.qkv).view(access.batch, -1, heads + 2 * kv_heads, self.head_dim)
+        qk = qkv.narrow(2, 0, heads + kv_heads)
+        rotate(self.qk_norm(qk), access.rotation, out=qk)
+        q, kv = qkv.narrow(2, 0, heads), qkv.narrow(2, heads, 2 * kv_heads)
+        kv = access.update(self.pool, kv).transpose(1, 2)
+        key, value = kv.narrow(1, 0, kv_heads), kv.narrow(1, kv_heads, kv_heads)
         if access.causal:
             y = F.scaled_dot_product_attention(
-                q.transpose(1, 2), key, value, is_causal=True, enable_gqa=self.heads != self.kv_heads
-            )
-            y = y.transpose(1, 2)
+                q.transpose(1, 2), key, value, is_causal=True, enable_gqa=heads != kv_heads
+            ).transpose(1, 2)
         else:  # one query per row: the heads of a group take the place of time
-            q = q.reshape(access.batch, self.kv_heads, -1, self.head_dim)
+            q = q.reshape(access.batch, kv_heads, -1, self.head_dim)
             y = F.scaled_dot_product_attention(q, key, value, access.mask)
-        return self.o_proj(y.reshape(x.shape[0], -1))
+        return torch.addmm(residual, y.reshape(x.shape[0], -1), self.out)
+
+    __call__ = forward
 
 
 class DecoderLayer(nn.Module):
@@ -97,9 +106,17 @@ class DecoderLayer(nn.Module):
         super().__init__()
         self.self_attn = Attention(config)
         self.mlp = mlp
-        self.input_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
-        self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.input_layernorm = RmsNorm(config.hidden_size, config.rms_norm_eps)
+        self.post_attention_layernorm = RmsNorm(config.hidden_size, config.rms_norm_eps)
+
+    def prepare(self, slots: int, length: int) -> None:
+        """Fuses the loaded weights and makes room for `slots` requests of `length` tokens."""
+        for part in self.children():
+            part.fuse()
+        self.self_attn.allocate(slots, length)
 
     def forward(self, x: Tensor, access: Access) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), access)
-        return x + self.mlp(self.post_attention_layernorm(x))
+        x = self.self_attn(self.input_layernorm(x), x, access)
+        return self.mlp(self.post_attention_layernorm(x), x)
+
+    __call__ = forward

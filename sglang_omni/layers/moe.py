@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sglang_omni.layers.decoder import GatedMlp, concatenated
+from sglang_omni.layers.decoder import GatedMlp, joined
 
 WIDE_LIMIT = 2**19
 """Experts of up to so many weights together are computed all for all rows: less work than picking."""
@@ -25,69 +25,65 @@ class SparseMoe(nn.Module):
         self.active = config.num_experts_per_tok
         self.normalised = config.norm_topk_prob
         self.gate = nn.Linear(hidden, config.num_experts, bias=False)
-        self.experts: nn.Module = nn.ModuleList(
-            GatedMlp(hidden, config.moe_intermediate_size) for _ in range(config.num_experts)
-        )
+        self.experts = nn.ModuleList(GatedMlp(hidden, config.moe_intermediate_size) for _ in range(config.num_experts))
         self.shared_expert = GatedMlp(hidden, config.shared_expert_intermediate_size)
         self.shared_expert_gate = nn.Linear(hidden, 1, bias=False)
 
     def fuse(self) -> None:
-        experts = list(self.experts.children())
         weights = sum(parameter.numel() for parameter in self.experts.parameters())
         kind = WideExperts if weights <= WIDE_LIMIT else GroupedExperts
-        self.router = concatenated(self.gate, self.shared_expert_gate)
-        self.experts = kind(experts, self.shared_expert)
-        del self.gate, self.shared_expert, self.shared_expert_gate
+        self.router = joined(self.gate, self.shared_expert_gate)
+        self.fused = kind(list(self.experts.children()), self.shared_expert)
+        del self.gate, self.experts, self.shared_expert, self.shared_expert_gate
 
-    def forward(self, x: Tensor) -> Tensor:
-        scores = self.router(x)
-        probabilities = scores[:, :-1].softmax(-1, dtype=torch.float32)
-        weights, chosen = probabilities.topk(self.active, -1)
-        if self.normalised:
-            weights = weights / weights.sum(-1, keepdim=True)
-        return self.experts(x, weights.to(x.dtype), chosen, scores[:, -1:].sigmoid())
+    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
+        scores = torch.mm(x, self.router)
+        routes, shared = scores.narrow(1, 0, scores.shape[1] - 1), scores.narrow(1, -1, 1)
+        if self.normalised:  # the softmax of the best is the softmax of all, normalised over the best
+            best, chosen = routes.topk(self.active, -1)
+            weights = best.softmax(-1, dtype=torch.float32)
+        else:
+            weights, chosen = routes.softmax(-1, dtype=torch.float32).topk(self.active, -1)
+        return self.fused(x, residual, weights.to(x.dtype), chosen, shared.sigmoid())
+
+    __call__ = forward
 
 
-class WideExperts(nn.Module):
+class WideExperts:
     """Few small experts as one wide gated MLP, whose columns are scaled by the row's weight for their expert."""
 
     def __init__(self, experts: Sequence[GatedMlp], shared: GatedMlp):
-        super().__init__()
         mlps = [*experts, shared]
         self.experts = len(experts)
-        self.gate_up = concatenated(*(mlp.gate_proj for mlp in mlps), *(mlp.up_proj for mlp in mlps))
-        self.down = nn.Parameter(torch.cat([mlp.down_proj.weight for mlp in mlps], 1), requires_grad=False)
+        self.gate_up = joined(*(mlp.gate_proj for mlp in mlps), *(mlp.up_proj for mlp in mlps))
+        self.down = torch.cat([mlp.down_proj.weight.data for mlp in mlps], 1).t()
         sizes = torch.tensor([mlp.gate_proj.out_features for mlp in mlps])
-        owner = torch.arange(len(mlps)).repeat_interleave(sizes)
-        self.owner = nn.Buffer(owner.to(self.down.device), persistent=False)
+        self.owner = torch.arange(len(mlps)).repeat_interleave(sizes).to(self.down.device)
 
-    def forward(self, x: Tensor, weights: Tensor, chosen: Tensor, shared_weight: Tensor) -> Tensor:
-        """x (rows, hidden), weights and chosen (rows, active), shared_weight (rows, 1)."""
+    def __call__(self, x: Tensor, residual: Tensor, weights: Tensor, chosen: Tensor, shared: Tensor) -> Tensor:
+        """x and residual (rows, hidden), weights and chosen (rows, active), the shared expert's weight (rows, 1)."""
         by_expert = x.new_zeros(x.shape[0], self.experts).scatter_(1, chosen, weights)
-        by_column = torch.cat((by_expert, shared_weight), 1).index_select(1, self.owner)
-        gate, up = self.gate_up(x).chunk(2, -1)
-        return F.linear(F.silu(gate) * up * by_column, self.down)
+        by_column = torch.cat((by_expert, shared), 1).index_select(1, self.owner)
+        gate, up = torch.mm(x, self.gate_up).chunk(2, -1)
+        return torch.addmm(residual, F.silu(gate) * up * by_column, self.down)
 
 
-class GroupedExperts(nn.Module):
+class GroupedExperts:
     """Many or large experts: rows sorted by expert, one grouped product for all."""
 
     def __init__(self, experts: Sequence[GatedMlp], shared: GatedMlp):
-        super().__init__()
-        gate_up = [torch.cat((expert.gate_proj.weight, expert.up_proj.weight)) for expert in experts]
-        down = [expert.down_proj.weight for expert in experts]
-        self.gate_up = nn.Parameter(torch.stack(gate_up), requires_grad=False)
-        self.down = nn.Parameter(torch.stack(down), requires_grad=False)
-        self.numbers = nn.Buffer(torch.arange(len(down), device=self.down.device), persistent=False)
+        gate_up = [torch.cat((expert.gate_proj.weight.data, expert.up_proj.weight.data)) for expert in experts]
+        self.gate_up = torch.stack(gate_up).transpose(1, 2)
+        self.down = torch.stack([expert.down_proj.weight.data for expert in experts]).transpose(1, 2)
+        self.numbers = torch.arange(len(experts), device=self.down.device)
         self.shared = shared
         self.shared.fuse()
 
-    def forward(self, x: Tensor, weights: Tensor, chosen: Tensor, shared_weight: Tensor) -> Tensor:
-        """As `WideExperts.forward`."""
+    def __call__(self, x: Tensor, residual: Tensor, weights: Tensor, chosen: Tensor, shared: Tensor) -> Tensor:
+        """As `WideExperts`."""
         expert, order = chosen.flatten().sort()
         row = order // chosen.shape[1]
         ends = torch.searchsorted(expert, self.numbers, right=True, out_int32=True)
-        gate, up = F.grouped_mm(x[row], self.gate_up.transpose(1, 2), offs=ends).chunk(2, -1)
-        y = F.grouped_mm(F.silu(gate) * up, self.down.transpose(1, 2), offs=ends)
-        y = y * weights.flatten()[order, None]
-        return (shared_weight * self.shared(x)).index_add_(0, row, y)
+        gate, up = F.grouped_mm(x[row], self.gate_up, offs=ends).chunk(2, -1)
+        y = F.grouped_mm(F.silu(gate) * up, self.down, offs=ends) * weights.flatten()[order, None]
+        return torch.addmm(residual, self.shared.inner(x) * shared, self.shared.down).index_add_(0, row, y)

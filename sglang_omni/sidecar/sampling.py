@@ -1,12 +1,12 @@
 """Drawing tokens for requests that share a step, each with parameters and randomness of its own.
 
-The noise of a draw is a hash of (seed, step, group, token), so a request draws the same whoever shares its
-step, and nothing is remembered between steps. A draw is the largest of logit + Gumbel noise, which is a draw
-from the softmax; the order of temperature, top-k and top-p is that of transformers' logits warpers.
+A draw looks up one uniform number in the cumulated shares of the likeliest tokens. That number is a hash of
+(seed, step, group), so a request draws the same whoever shares its step, and nothing is kept between steps.
+The order of temperature, top-k and top-p is that of transformers' logits warpers.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -26,13 +26,12 @@ class Sampling:
 
 
 class Rows(NamedTuple):
-    """The parameters of the requests of one step: tensors (batch, 1)."""
+    """The parameters of one step's requests, over the `width` likeliest tokens that the widest of them considers."""
 
-    temperature: Tensor
-    top_k: Tensor
-    top_p: Tensor
-    width: int  # candidates that the widest of them looks at
-    nucleus: bool  # whether any of them has a top_p below 1
+    width: int
+    sharpness: Tensor  # (batch, 1) 1 / temperature
+    outside: Tensor  # (batch, width) what to add to the scores: -inf from the row's top_k on
+    top_p: Tensor | None  # (batch, 1), None if it is 1 for all
 
 
 class Sampler:
@@ -42,43 +41,38 @@ class Sampler:
         self.vocabulary = vocabulary
         self.requests = [Sampling()] * slots
         self.parameters = torch.ones(slots, 3, device=device)
-        self.tokens = _mix(torch.arange(1, vocabulary + 1, device=device))
+        self.ranks = torch.arange(vocabulary, device=device)
 
     def open(self, slot: int, sampling: Sampling) -> None:
         if sampling.temperature <= 0:
-            sampling = Sampling(1.0, top_k=1, repetition_penalty=sampling.repetition_penalty)
-        if not 0 < sampling.top_k < self.vocabulary:
-            sampling = Sampling(sampling.temperature, self.vocabulary, sampling.top_p, sampling.repetition_penalty)
+            sampling = replace(sampling, temperature=1.0, top_k=1, top_p=1.0)
+        elif not 0 < sampling.top_k < self.vocabulary:
+            sampling = replace(sampling, top_k=self.vocabulary)
         self.requests[slot] = sampling
-        values = [sampling.temperature, float(sampling.top_k), sampling.top_p]
+        values = [1 / sampling.temperature, float(sampling.top_k), sampling.top_p]
         self.parameters[slot] = torch.tensor(values)
 
     def rows(self, slots: Sequence[int], index: Tensor) -> Rows:
-        """The parameters of `slots`; `index` is the same on the device."""
+        """The parameters of `slots`; `index` (batch,) holds the same on the device."""
         requests = [self.requests[slot] for slot in slots]
-        temperature, top_k, top_p = self.parameters.index_select(0, index).split(1, 1)
-        return Rows(
-            temperature,
-            top_k,
-            top_p,
-            width=max(request.top_k for request in requests),
-            nucleus=any(request.top_p < 1 for request in requests),
-        )
+        width = max(request.top_k for request in requests)
+        sharpness, top_k, top_p = self.parameters.index_select(0, index).split(1, 1)
+        beyond = self.ranks[:width] >= top_k
+        outside = torch.zeros(beyond.shape, device=index.device).masked_fill_(beyond, -torch.inf)
+        return Rows(width, sharpness, outside, top_p if any(r.top_p < 1 for r in requests) else None)
 
-    def draw(self, logits: Tensor, rows: Rows, keys: Tensor) -> Tensor:
-        """Tokens (batch,) from logits (batch, vocabulary), with the noise of `keys` (batch,)."""
-        if rows.width == 1:
-            return logits.argmax(-1)
-        scores, tokens = logits.float().topk(rows.width, -1)
-        scores = scores / rows.temperature
-        ranks = torch.arange(rows.width, device=logits.device)
-        scores.masked_fill_(ranks >= rows.top_k, -torch.inf)
-        if rows.nucleus:
-            shares = scores.softmax(-1)
-            before = shares.cumsum(-1) - shares
-            scores.masked_fill_((before >= rows.top_p) & (ranks > 0), -torch.inf)
-        scores += gumbel(self.tokens[tokens] ^ keys[:, None])
-        return tokens.gather(1, scores.argmax(-1, keepdim=True)).squeeze(1)
+
+def draw(logits: Tensor, rows: Rows, uniform: Tensor) -> Tensor:
+    """Tokens (batch,) from logits (batch, vocabulary) and one number in [0, 1) each, (batch,)."""
+    if rows.width == 1:
+        return logits.argmax(-1)
+    scores, tokens = logits.float().topk(rows.width, -1)
+    cumulated = torch.addcmul(rows.outside, scores, rows.sharpness).softmax(-1).cumsum(-1)
+    total = cumulated[:, -1:]
+    if rows.top_p is not None:  # up to the first token that reaches top_p
+        total = cumulated.masked_fill(cumulated < rows.top_p, torch.inf).amin(-1, True).minimum(total)
+    rank = (cumulated <= uniform[:, None] * total).sum(-1, True)
+    return tokens.gather(1, rank).squeeze(1)
 
 
 def penalise(logits: Tensor, seen: Tensor, penalty: Tensor) -> Tensor:
@@ -90,26 +84,21 @@ def penalise(logits: Tensor, seen: Tensor, penalty: Tensor) -> Tensor:
     return torch.where(seen, penalised, logits)
 
 
-def keys(seeds: Tensor, steps: Tensor, groups: int) -> Tensor:
-    """One 32-bit key per row and code group, (batch, groups): seeds (batch, 2) from `seed_words`, steps (batch,)."""
-    low, high = seeds.unbind(1)
-    key = _mix(_mix(_mix(low) ^ high) ^ steps)
-    return _mix(key[:, None] ^ torch.arange(1, groups + 1, device=key.device))
+def seed_key(seed: int) -> int:
+    """A 32-bit key of any integer's low 64 bits."""
+    low, high = torch.tensor([seed & MASK]), torch.tensor([seed >> 32 & MASK])
+    return int(_mix(_mix(low) ^ high))
 
 
-def seed_words(seed: int) -> tuple[int, int]:
-    """Any integer's low and high 32 bits."""
-    return seed & MASK, seed >> 32 & MASK
-
-
-def gumbel(key: Tensor) -> Tensor:
-    """Standard Gumbel noise, float32, from well-mixed 32-bit keys; `key` is consumed."""
-    uniform = (_mix(key) >> 9).float().add_(0.5).mul_(2.0**-23)  # multiples of 2^-24: exact, never 0 or 1
-    return uniform.log_().neg_().log_().neg_()
+def uniforms(keys: Tensor, steps: Tensor, groups: int) -> Tensor:
+    """Numbers in [0, 1), (batch, groups): one per code group of step `steps` (batch,) of the seeds' `keys` (batch,)."""
+    key = _mix(_mix(keys) ^ steps)
+    scattered = _mix(key[:, None] ^ torch.arange(1, groups + 1, device=keys.device))
+    return (scattered >> 8).float().mul_(2.0**-24)  # 24 bits: exact, never 1
 
 
 def _mix(x: Tensor) -> Tensor:
-    """A bijection of 32-bit integers (held in int64) that scatters neighbours: xorshift-multiply, twice.
+    """A bijection of 32-bit integers, held in int64, that scatters neighbours: xorshift-multiply, twice.
 
     Both factors are below 2^31, so no product leaves the positive int64 range.
     """

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sglang_omni.layers.cache import Together
-from sglang_omni.layers.decoder import DecoderLayer, GatedMlp
-from sglang_omni.layers.rope import Rope, Rotation
+from sglang_omni.layers.decoder import DecoderLayer, GatedMlp, joined
+from sglang_omni.layers.norm import RmsNorm
+from sglang_omni.layers.rope import Rope
 
 Choose = Callable[[Tensor, int], Tensor]
 """(logits (batch, codebook), code group) -> codes (batch,)"""
@@ -22,7 +22,7 @@ class CodePredictorModel(nn.Module):
         self.layers = nn.ModuleList(
             DecoderLayer(config, GatedMlp(hidden, config.intermediate_size)) for _ in range(config.num_hidden_layers)
         )
-        self.norm = nn.RMSNorm(hidden, eps=config.rms_norm_eps)
+        self.norm = RmsNorm(hidden, config.rms_norm_eps)
         self.codec_embedding = nn.ModuleList(
             nn.Embedding(config.vocab_size, hidden) for _ in range(config.num_code_groups - 1)
         )
@@ -38,19 +38,20 @@ class CodePredictor(nn.Module):
         self.lm_head = nn.ModuleList(
             nn.Linear(config.hidden_size, config.vocab_size, bias=False) for _ in range(config.num_code_groups - 1)
         )
-        self.rotation: Rotation
 
     def prepare(self, batch: int) -> None:
         """Fuses the loaded weights and makes room for `batch` rows."""
+        groups = self.config.num_code_groups
         for layer in self.model.layers:
-            layer.self_attn.fuse()
-            layer.mlp.fuse()
-            layer.self_attn.allocate(batch, self.config.num_code_groups)
-        weight = self.model.norm.weight
-        head_dim = self.model.layers[0].self_attn.head_dim
-        rope = Rope(head_dim, self.config.rope_parameters, weight.device)
-        positions = torch.arange(self.config.num_code_groups, device=weight.device)
-        self.rotation = rope.at(positions[None], weight.dtype)
+            layer.prepare(batch, groups)
+        self.model.norm.fuse()
+        self.layers = list(self.model.layers)
+        self.heads = [joined(head) for head in self.lm_head]
+        self.embeddings = [embedding.weight.data for embedding in self.model.codec_embedding]
+        weight = self.embeddings[0]
+        rope = Rope(self.layers[0].self_attn.head_dim, self.config.rope_parameters, weight.device)
+        first, *rest = torch.arange(groups, device=weight.device)[None].split([2] + [1] * (groups - 2), 1)
+        self.rotations = [rope.at(positions, weight.dtype) for positions in (first, *rest)]
 
     def forward(self, hidden: Tensor, first: Tensor, choose: Choose) -> tuple[Tensor, Tensor]:
         """hidden and code 0's embedding (batch, hidden) -> residual codes (batch, groups - 1), sum of embeddings.
@@ -60,17 +61,14 @@ class CodePredictor(nn.Module):
         batch = hidden.shape[0]
         x = torch.stack((hidden, first), 1).flatten(0, 1)
         codes, embeddings = [], [first]
-        start = 0
-        for group, (head, embedding) in enumerate(zip(self.lm_head, self.model.codec_embedding, strict=True)):
-            end = group + 2
-            rotation = Rotation(self.rotation.cos[:, start:end], self.rotation.sin[:, start:end])
-            access = Together(batch, start, rotation, causal=start == 0)
-            for layer in self.model.layers:
+        for step, rotation in enumerate(self.rotations):
+            access = Together(batch, 0 if step == 0 else step + 1, rotation, causal=step == 0)
+            for layer in self.layers:
                 x = layer(x, access)
-            x = self.model.norm(x.view(batch, -1, x.shape[-1])[:, -1])
-            code = choose(head(x), group + 1)
-            x = F.embedding(code, embedding.weight)
+            if step == 0:
+                x = x[1::2]
+            code = choose(torch.mm(self.model.norm(x), self.heads[step]), step + 1)
+            x = self.embeddings[step].index_select(0, code)
             codes.append(code)
             embeddings.append(x)
-            start = end
         return torch.stack(codes, 1), torch.stack(embeddings).sum(0)

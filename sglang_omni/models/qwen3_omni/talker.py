@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from sglang_omni.layers.cache import Access
 from sglang_omni.layers.decoder import DecoderLayer
 from sglang_omni.layers.moe import SparseMoe
+from sglang_omni.layers.norm import RmsNorm
 from sglang_omni.layers.rope import Rope
 from sglang_omni.models.qwen3_omni.code_predictor import CodePredictor
 
@@ -33,7 +34,7 @@ class TalkerModel(nn.Module):
     def __init__(self, config: Any):
         super().__init__()
         self.layers = nn.ModuleList(DecoderLayer(config, SparseMoe(config)) for _ in range(config.num_hidden_layers))
-        self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.norm = RmsNorm(config.hidden_size, config.rms_norm_eps)
         self.codec_embedding = nn.Embedding(config.vocab_size, config.hidden_size)
 
     def forward(self, x: Tensor, access: Access) -> Tensor:
@@ -61,9 +62,8 @@ class Talker(nn.Module):
     def prepare(self, slots: int, length: int) -> None:
         """Fuses the loaded weights and makes room for `slots` requests of `length` rows."""
         for layer in self.model.layers:
-            layer.self_attn.fuse()
-            layer.mlp.fuse()
-            layer.self_attn.allocate(slots, length)
+            layer.prepare(slots, length)
+        self.model.norm.fuse()
         attention = self.model.layers[0].self_attn
         device = self.codec_head.weight.device
         self.rope = Rope(attention.head_dim, self.config.text_config.rope_parameters, device)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
+from transformers import BatchFeature
 
 from sglang_omni.models.qwen3_omni.prompt import media_mask
 from tests.reference import Answer, reference_generate, reference_inputs, reference_model
@@ -75,8 +75,9 @@ CONVERSATIONS = {
 
 @dataclass(frozen=True)
 class Told:
-    """What the talker's stage is told: `params` without `speech`, then `tokens`."""
+    """What the talker's stage is told: `params` without `speech`, then `tokens`. `inputs` are the reference's."""
 
+    inputs: BatchFeature
     params: dict[str, Any]
     tokens: list[int]
     answer: Answer
@@ -112,4 +113,4 @@ def told(model_path: Path, name: str) -> Told:
         "positions": positions[:, 0].long(),
         "media_rows": answer.hidden[:length][media_mask(model.config, answer.prompt_ids)],
     }
-    return Told(params, tokens if tokens[-1] == model.config.im_end_token_id else tokens[:-1], answer)
+    return Told(inputs, params, tokens if tokens[-1] == model.config.im_end_token_id else tokens[:-1], answer)

@@ -1,6 +1,5 @@
-"""The talker's frames are transformers', for whoever comes together, whenever their words arrive."""
+"""The talker's frames are transformers', and its speech ends when it should."""
 
-import random
 from pathlib import Path
 from typing import Any
 
@@ -47,70 +46,6 @@ def test_greedy_frames_are_the_references(runner: TalkerRunner, tiny_model: Path
     frames = say(runner, conversation, slot=2)
     assert len(frames) > 2
     torch.testing.assert_close(frames, conversation.answer.codes)
-
-
-def together(
-    runner: TalkerRunner, requests: list[tuple[Told, dict[str, Any]]], seed: int, most: int = 99
-) -> tuple[list[torch.Tensor], int]:
-    """Frames of requests whose words arrive a few at a time between steps, and the largest step there was."""
-    order = random.Random(seed)
-    slots = order.sample(range(runner.slots), len(requests))
-    waiting = [list(conversation.tokens) for conversation, _ in requests]
-    states = [
-        begin(runner, slot, conversation, speech) for slot, (conversation, speech) in zip(slots, requests, strict=True)
-    ]
-    spoken: list[list[torch.Tensor]] = [[] for _ in requests]
-    fed, largest = [False] * len(requests), 0
-    while not all(runner.finished(state) for state in states):
-        for number, state in enumerate(states):
-            if waiting[number] and order.random() < 0.3:
-                count = order.randint(1, 3)
-                runner.feed(state, waiting[number][:count])
-                del waiting[number][:count]
-            elif not waiting[number] and not fed[number] and order.random() < 0.3:
-                runner.feed(state, None)
-                fed[number] = True
-        buckets: dict[Any, list[int]] = {}
-        for number, state in enumerate(states):
-            if runner.finished(state) is None and (bucket := runner.bucket(state)) is not None:
-                buckets.setdefault(bucket, []).append(number)
-        for numbers in buckets.values():
-            numbers = order.sample(numbers, min(most, len(numbers)))
-            largest = max(largest, len(numbers))
-            for number, frame in zip(numbers, runner.step([states[n] for n in numbers]), strict=True):
-                if frame is not None:
-                    spoken[number].append(frame)
-    return [torch.stack(frames) for frames in spoken], largest
-
-
-@pytest.mark.parametrize("seed", [0, 1])
-def test_company_and_the_order_of_arrival_change_nothing(runner: TalkerRunner, tiny_model: Path, seed: int) -> None:
-    conversations = [told(tiny_model, name) for name in CONVERSATIONS]
-    frames, largest = together(runner, [(conversation, GREEDY) for conversation in conversations], seed)
-    assert largest > 3
-    for conversation, spoken in zip(conversations, frames, strict=True):
-        torch.testing.assert_close(spoken, conversation.answer.codes)
-
-
-def test_sampled_speech_depends_on_its_seed_alone(runner: TalkerRunner, tiny_model: Path) -> None:
-    names = ["short", "turns", "picture", "sound", "short"]
-    conversations = [told(tiny_model, name) for name in names]
-    speeches: list[dict[str, Any]] = [
-        {"seed": 1},
-        {"seed": 2, "temperature": 1.3, "top_k": 5},
-        {"seed": 3, "top_p": 0.7, "code_predictor_temperature": 0.0},
-        {"seed": 4, "top_k": 0, "repetition_penalty": 1.5},
-        {"seed": 5},
-    ]
-    speeches = [{**speech, "max_frames": 12} for speech in speeches]
-    alone = [say(runner, *request) for request in zip(conversations, speeches, strict=True)]
-    again = [say(runner, *request, slot=5) for request in zip(conversations, speeches, strict=True)]
-    company, largest = together(runner, list(zip(conversations, speeches, strict=True)), seed=0)
-    assert largest > 2
-    for first, second, third in zip(alone, again, company, strict=True):
-        torch.testing.assert_close(second, first)
-        torch.testing.assert_close(third, first)
-    assert not torch.equal(alone[0][:3], alone[4][:3])
 
 
 def test_without_a_seed_speech_varies(runner: TalkerRunner, tiny_model: Path) -> None:

@@ -1,0 +1,49 @@
+"""Both ways of computing experts are transformers' loop over them."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import Qwen3OmniMoeTalkerTextSparseMoeBlock
+
+from sglang_omni.layers import moe
+
+
+def config(normalised: bool) -> SimpleNamespace:
+    return SimpleNamespace(
+        hidden_size=16,
+        num_experts=6,
+        num_experts_per_tok=2,
+        moe_intermediate_size=8,
+        shared_expert_intermediate_size=24,
+        norm_topk_prob=normalised,
+        hidden_act="silu",
+        _experts_implementation="eager",
+    )
+
+
+@pytest.mark.parametrize("kind", ["wide", "grouped"])
+@pytest.mark.parametrize("normalised", [True, False])
+@pytest.mark.parametrize("rows", [1, 2, 37])
+@torch.no_grad()
+def test_experts_are_transformers(kind: str, normalised: bool, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moe, "WIDE_LIMIT", 0 if kind == "grouped" else 2**30)
+    generator = torch.Generator().manual_seed(rows)
+    ours = moe.SparseMoe(config(normalised))
+    for parameter in ours.parameters():
+        parameter.normal_(generator=generator)
+    reference = Qwen3OmniMoeTalkerTextSparseMoeBlock(config(normalised))
+    weights = dict(ours.named_parameters())
+    for name, parameter in reference.named_parameters():
+        if name == "experts.gate_up_proj":
+            for number, expert in enumerate(ours.experts):
+                parameter[number] = torch.cat((expert.gate_proj.weight, expert.up_proj.weight))
+        elif name == "experts.down_proj":
+            for number, expert in enumerate(ours.experts):
+                parameter[number] = expert.down_proj.weight
+        else:
+            parameter.copy_(weights[name])
+    ours.fuse()
+    assert isinstance(ours.fused, moe.GroupedExperts if kind == "grouped" else moe.WideExperts)
+    x, residual = torch.randn(2, rows, 16, generator=generator)
+    torch.testing.assert_close(ours(x, residual), residual + reference(x[None])[0], atol=1e-4, rtol=1e-5)
