@@ -12,7 +12,7 @@ def register() -> None:
         # The registry imports all of SGLang's models when it is first imported, unless a package of models is
         # named; then only when somebody asks for another one. `sglang_omni.models` itself holds no such model.
         with envs.SGLANG_EXTERNAL_MODEL_PACKAGE.override("sglang_omni.models"):
-            import sglang.srt.models.registry
+            pass
     from sglang.srt.managers.multimodal_processor import PROCESSOR_MAPPING
     from sglang.srt.models.registry import ModelRegistry
 

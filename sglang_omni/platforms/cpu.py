@@ -30,10 +30,12 @@ class PlainCpu(CpuDeviceMixin, SRTPlatform):
         torch.compiler.set_stance("force_eager")
 
     def apply_server_args_defaults(self, server_args: Any) -> None:
-        """What nobody asked for otherwise: the memory and the precision of a machine that has other work too.
+        """What nobody asked for otherwise, on a machine that has other work too.
 
-        SGLang would take most of the memory for KV, and halve a float32 checkpoint, which a CPU does not gain from.
+        SGLang would take most of the memory for KV, halve a float32 checkpoint, which a CPU does not gain from,
+        and keep one core busy while it waits for requests.
         """
+        server_args.sleep_on_idle = True
         server_args.sleep_on_idle = True  # or a thinker with nothing to do takes a core from those who speak
         if server_args.max_total_tokens is None:
             server_args.max_total_tokens = 65_536

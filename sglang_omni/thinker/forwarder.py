@@ -33,9 +33,7 @@ class Forwarder:
     `prompt_slots` gives the KV slots `(length,)` of a request's prompt.
     """
 
-    def __init__(
-        self, outbox: Outbox, tap: Tap, media_token_ids: Sequence[int], prompt_slots: Callable[[Req], Tensor]
-    ):
+    def __init__(self, outbox: Outbox, tap: Tap, media_token_ids: Sequence[int], prompt_slots: Callable[[Req], Tensor]):
         self.outbox = outbox
         self._tap = tap
         self._media_token_ids = torch.tensor(media_token_ids)

@@ -76,9 +76,7 @@ class Engine:
     ) -> TokenizedGenerateReqInput:
         """A greedy one unless `sampling` says otherwise."""
         tokenizer = self._processor.tokenizer
-        prompt = self._processor.apply_chat_template(
-            conversation.messages, add_generation_prompt=True, tokenize=False
-        )
+        prompt = self._processor.apply_chat_template(conversation.messages, add_generation_prompt=True, tokenize=False)
         ids = tokenizer.encode(prompt)
         inputs = _with_media(self._media, ids, conversation) if conversation.media else None
         params = SamplingParams(

@@ -76,7 +76,7 @@ def test_a_partly_cached_prompt(engine, demo_model):
 
 
 def test_company_retraction_and_eviction(engine, demo_model, monkeypatch):
-    """Everybody at once, twice, in random order, with less memory than they need; some are retracted, again and again."""
+    """Everybody at once, twice, in random order, with less memory than they need; some are retracted more than once."""
     monkeypatch.setattr("sglang.srt.managers.scheduler.TEST_RETRACT", True)
     monkeypatch.setattr("sglang.srt.managers.scheduler.TEST_RETRACT_INTERVAL", 7)
     engine.flush()
@@ -144,7 +144,11 @@ def test_a_seed_gives_the_same_answer_in_any_company(engine):
     alone = [answers(ask(seed, top_p=0.9, top_k=20))[0] for seed in (1, 2)]
     greedy = answers(ask(None, temperature=0.0))[0]
     first, *others, second, plain = answers(
-        ask(1, top_p=0.9, top_k=20), ask(None), ask(None, min_p=0.1), ask(2, top_p=0.9, top_k=20), ask(3, temperature=0.0)
+        ask(1, top_p=0.9, top_k=20),
+        ask(None),
+        ask(None, min_p=0.1),
+        ask(2, top_p=0.9, top_k=20),
+        ask(3, temperature=0.0),
     )
     assert [first, second] == alone
     assert first != second
