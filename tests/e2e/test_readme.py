@@ -1,0 +1,62 @@
+"""Every command of the README, run as it is printed there, apart from the port."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.server import ROOT, Server
+
+BLOCKS = re.findall(r"```(bash|python)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+CURL = [text for language, text in BLOCKS if language == "bash" and text.startswith("curl")]
+COMMANDS = [text.strip() for language, text in BLOCKS if language == "bash" and not text.startswith("curl")]
+PYTHON = [text for language, text in BLOCKS if language == "python"]
+SHOWN = re.findall(r"```(?:json)?\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+def at(server: Server, text: str) -> str:
+    assert "localhost:8000" in text
+    return text.replace("localhost:8000", f"localhost:{server.port}")
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Somewhere to write to, from where the README's relative paths are right."""
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
+    return tmp_path
+
+
+def test_the_readme_is_what_these_tests_run():
+    assert COMMANDS == ["scripts/serve", "scripts/test"]  # the one started this server, the other runs this test
+    assert len(CURL) == 3
+    assert len(PYTHON) == 1
+
+
+@pytest.mark.parametrize("command", CURL)
+def test_curl(server: Server, directory: Path, command: str):
+    done = subprocess.run(["bash", "-c", at(server, command)], cwd=directory, capture_output=True, timeout=120)
+    assert done.returncode == 0
+    if "-o speech.wav" in command:
+        assert (directory / "speech.wav").read_bytes().startswith(b"RIFF")
+    elif '"stream": true' in command:
+        lines = done.stdout.decode().split("\n\n")
+        assert lines[-2] == "data: [DONE]"
+        assert any('"audio":{' in line and '"data"' in line for line in lines)
+    else:
+        content = re.search(r'"content": ?"(.*?)"', done.stdout.decode()).group(1)
+        assert f'"{content}"' in SHOWN_TEXT
+
+
+SHOWN_TEXT = "\n".join(SHOWN)
+
+
+@pytest.mark.parametrize("program", PYTHON)
+def test_python(server: Server, directory: Path, program: str):
+    done = subprocess.run(
+        [sys.executable, "-c", at(server, program)], cwd=directory, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout in SHOWN_TEXT
+    assert (directory / "answer.wav").read_bytes().startswith(b"RIFF")
