@@ -45,5 +45,5 @@ class Rope:
 
 
 def rotate(x: Tensor, rotation: Rotation, out: Tensor | None = None) -> Tensor:
-    """Turns the pairs (i, i + head_dim / 2) of x (batch, time, heads, head_dim), into `out` if given."""
+    """Turns the pairs (i, i + head_dim / 2) of x (batch, time, heads, head_dim)."""
     return torch.addcmul(x * rotation.cos, x.roll(x.shape[-1] // 2, -1), rotation.sin, out=out)

@@ -1,7 +1,6 @@
 """The code predictor: a frame's residual codes, one after another, from the talker's hidden state and code 0."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,13 +9,14 @@ from sglang_omni.layers.cache import Together
 from sglang_omni.layers.decoder import DecoderLayer, GatedMlp, joined
 from sglang_omni.layers.norm import RmsNorm
 from sglang_omni.layers.rope import Rope
+from sglang_omni.models.qwen3_omni.config import CodePredictorConfig
 
 Choose = Callable[[Tensor, int], Tensor]
 """(logits (batch, codebook), code group) -> codes (batch,)"""
 
 
 class CodePredictorModel(nn.Module):
-    def __init__(self, config: Any):
+    def __init__(self, config: CodePredictorConfig):
         super().__init__()
         hidden = config.hidden_size
         self.layers = nn.ModuleList(
@@ -31,7 +31,7 @@ class CodePredictorModel(nn.Module):
 class CodePredictor(nn.Module):
     """Follows Qwen3OmniMoeTalkerCodePredictorModelForConditionalGeneration; its cache lasts for one frame."""
 
-    def __init__(self, config: Any):
+    def __init__(self, config: CodePredictorConfig):
         super().__init__()
         self.config = config
         self.model = CodePredictorModel(config)

@@ -11,12 +11,12 @@ Every later token of the answer is added to the input of one frame, then `tts_eo
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from sglang_omni.errors import InvalidRequest
+from sglang_omni.models.qwen3_omni.config import OmniConfig, TalkerConfig
 
 HEAD = 9
 """Rows of the answer's head."""
@@ -40,8 +40,8 @@ class TalkerPrompt:
         return self.positions.shape[1]
 
 
-def talker_prompt(config: Any, prompt_ids: Tensor, positions: Tensor, media_rows: Tensor) -> TalkerPrompt:
-    """`config` is a Qwen3OmniMoeConfig; the rest is the thinker's prompt.
+def talker_prompt(config: OmniConfig, prompt_ids: Tensor, positions: Tensor, media_rows: Tensor) -> TalkerPrompt:
+    """All but `config` is the thinker's prompt.
 
     prompt_ids (length,), positions (3, length) and media_rows (media positions, thinker hidden).
     """
@@ -63,14 +63,14 @@ def talker_prompt(config: Any, prompt_ids: Tensor, positions: Tensor, media_rows
     )
 
 
-def input_ids(config: Any, prompt: TalkerPrompt, first: int) -> Tensor:
+def input_ids(config: OmniConfig, prompt: TalkerPrompt, first: int) -> Tensor:
     """The prompt's text ids (n,); `first` is the first token of the answer. Media positions keep placeholders."""
     pads = [config.tts_pad_token_id] * PADS
     head = [*prompt.answer_start, *pads, config.tts_bos_token_id, first]
     return torch.cat((prompt.user_ids, torch.tensor(head)))
 
 
-def codec_ids(talker_config: Any, voice: int) -> list[int]:
+def codec_ids(talker_config: TalkerConfig, voice: int) -> list[int]:
     """Codec ids whose embeddings are added to the last six rows of the prompt."""
     c = talker_config
     return [
@@ -83,7 +83,7 @@ def codec_ids(talker_config: Any, voice: int) -> list[int]:
     ]
 
 
-def answer_index(config: Any, ids: Tensor) -> int:
+def answer_index(config: OmniConfig, ids: Tensor) -> int:
     """Where the last assistant turn of ids (length,) starts."""
     starts = (ids[:-1] == config.im_start_token_id) & (ids[1:] == config.assistant_token_id)
     found = starts.nonzero()
@@ -92,21 +92,21 @@ def answer_index(config: Any, ids: Tensor) -> int:
     return int(found[-1])
 
 
-def user_mask(config: Any, ids: Tensor) -> Tensor:
+def user_mask(config: OmniConfig, ids: Tensor) -> Tensor:
     """Which of ids (length,) belong to the user's turns; a turn's role is the token after its <|im_start|>."""
     index = torch.arange(len(ids))
     turn = torch.where(ids == config.im_start_token_id, index, 0).cummax(0).values
     return ids[(turn + 1).clamp_max(len(ids) - 1)] == config.user_token_id
 
 
-def media_mask(config: Any, ids: Tensor) -> Tensor:
+def media_mask(config: OmniConfig, ids: Tensor) -> Tensor:
     """Which of ids (length,) are placeholders for pictures, video frames or sound."""
     thinker = config.thinker_config
     kinds = [thinker.audio_token_id, thinker.image_token_id, thinker.video_token_id]
     return torch.isin(ids, torch.tensor(kinds))
 
 
-def rebased(config: Any, ids: Tensor, positions: Tensor, kept: Tensor) -> Tensor:
+def rebased(config: OmniConfig, ids: Tensor, positions: Tensor, kept: Tensor) -> Tensor:
     """Positions (3, kept) as if the kept tokens were the whole prompt: each piece follows the one before it.
 
     The reference does not tell its talker which videos carry their own sound (`generate` passes no
@@ -125,7 +125,7 @@ def rebased(config: Any, ids: Tensor, positions: Tensor, kept: Tensor) -> Tensor
     return torch.cat(pieces, 1)
 
 
-def _pieces(config: Any, ids: Tensor, kept: Tensor) -> list[tuple[int, int, bool]]:
+def _pieces(config: OmniConfig, ids: Tensor, kept: Tensor) -> list[tuple[int, int, bool]]:
     """(begin, end, counted one by one) of the parts of ids (kept,) that keep their inner positions."""
     talker = config.talker_config
     media = media_mask(config, ids)

@@ -1,7 +1,5 @@
 """The talker: text rows and the sound so far in, code 0 of the next frame out."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,6 +10,7 @@ from sglang_omni.layers.moe import SparseMoe
 from sglang_omni.layers.norm import RmsNorm
 from sglang_omni.layers.rope import Rope
 from sglang_omni.models.qwen3_omni.code_predictor import CodePredictor
+from sglang_omni.models.qwen3_omni.config import TalkerConfig, TalkerTextConfig
 
 PROJECTED_AT_ONCE = 8192
 
@@ -31,7 +30,7 @@ class ResizeMlp(nn.Module):
 class TalkerModel(nn.Module):
     """Follows Qwen3OmniMoeTalkerModel."""
 
-    def __init__(self, config: Any):
+    def __init__(self, config: TalkerTextConfig):
         super().__init__()
         self.layers = nn.ModuleList(DecoderLayer(config, SparseMoe(config)) for _ in range(config.num_hidden_layers))
         self.norm = RmsNorm(config.hidden_size, config.rms_norm_eps)
@@ -47,7 +46,7 @@ class TalkerModel(nn.Module):
 class Talker(nn.Module):
     """Follows Qwen3OmniMoeTalkerForConditionalGeneration; parameters are the checkpoint's under `talker.`."""
 
-    def __init__(self, config: Any):
+    def __init__(self, config: TalkerConfig):
         super().__init__()
         text = config.text_config
         self.config = config

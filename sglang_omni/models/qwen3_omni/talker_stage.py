@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.models.qwen3_omni_moe.configuration_qwen3_omni_moe import Qwen3OmniMoeConfig
 
 from sglang_omni.errors import InvalidRequest
 from sglang_omni.layers.cache import Access, Decode, Prefill, length_mask
+from sglang_omni.models.qwen3_omni.config import OmniConfig, omni_config
 from sglang_omni.models.qwen3_omni.prompt import HEAD, TalkerPrompt, codec_ids, input_ids, talker_prompt
 from sglang_omni.models.qwen3_omni.talker import Talker
 from sglang_omni.models.spec import StageOptions
@@ -73,7 +73,7 @@ class TalkerRunner:
     def __init__(self, options: StageOptions):
         self.slots = options.slots
         self.device = torch.device(options.device)
-        self.config = Qwen3OmniMoeConfig.from_pretrained(options.model_path)
+        self.config = omni_config(options.model_path)
         self.max_length = int(options.options.get("max_length", MAX_LENGTH))
         self.end_of_text = _end_of_text(Path(options.model_path), self.config)
         self.talker, self.text_rows = _load(options, self.config)
@@ -243,7 +243,7 @@ def _sampling(default: Sampling, asked: dict[str, Any]) -> Sampling:
     return Sampling(**{**vars(default), **given})
 
 
-def _end_of_text(model_path: Path, config: Qwen3OmniMoeConfig) -> frozenset[int]:
+def _end_of_text(model_path: Path, config: OmniConfig) -> frozenset[int]:
     """Thinker tokens that end an answer and are not spoken."""
     found = [config.im_end_token_id]
     generation_config = model_path / "generation_config.json"
@@ -253,7 +253,7 @@ def _end_of_text(model_path: Path, config: Qwen3OmniMoeConfig) -> frozenset[int]
     return frozenset(found)
 
 
-def _load(options: StageOptions, config: Qwen3OmniMoeConfig) -> tuple[Talker, Tensor]:
+def _load(options: StageOptions, config: OmniConfig) -> tuple[Talker, Tensor]:
     """The talker, and the thinker's vocabulary as rows of the talker's width (vocabulary, hidden)."""
     dtype = None if options.dtype == "auto" else getattr(torch, options.dtype)
     with torch.device("meta"):
