@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from multiprocessing import resource_tracker
 
 EXIT_CODE = 130
 
@@ -14,6 +15,7 @@ def block() -> None:
 
     Libraries start threads when they are imported, so this comes first.
     """
+    resource_tracker.ensure_running()  # it unblocks the signal when it starts, as the first spawned process makes it
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
