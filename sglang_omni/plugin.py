@@ -7,14 +7,13 @@ from sglang_omni.models import families
 def register() -> None:
     """Entry point `sglang.srt.plugins`: our thinker and media processor for each family's architecture."""
     from sglang.srt.environ import envs
-
-    if not envs.SGLANG_EXTERNAL_MODEL_PACKAGE.get():
-        # The registry imports all of SGLang's models when it is first imported, unless a package of models is
-        # named; then only when somebody asks for another one. `sglang_omni.models` itself holds no such model.
-        with envs.SGLANG_EXTERNAL_MODEL_PACKAGE.override("sglang_omni.models"):
-            pass
     from sglang.srt.managers.multimodal_processor import PROCESSOR_MAPPING
-    from sglang.srt.models.registry import ModelRegistry
+
+    # When the registry is first imported it imports all of SGLang's models, unless it is told of a package of
+    # models: then it waits until one is asked for. `sglang_omni.models` has none that it would find by itself.
+    package = envs.SGLANG_EXTERNAL_MODEL_PACKAGE
+    with package.override(package.get() or "sglang_omni.models"):
+        from sglang.srt.models.registry import ModelRegistry
 
     for architecture, spec in families().items():
         thinker = spec.thinker()
