@@ -5,6 +5,7 @@ import base64
 import io
 import os
 import time
+import warnings
 import wave
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -64,6 +65,7 @@ class Transformers:
         from transformers import AutoProcessor, Qwen3OmniMoeForConditionalGeneration
         from transformers.utils import logging
 
+        warnings.filterwarnings("ignore", module="transformers")
         logging.set_verbosity_error()
         logging.disable_progress_bar()
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -27,9 +27,12 @@ def serve(arguments: Sequence[str] = ()) -> Iterator[str]:
         try:
             url = f"http://127.0.0.1:{port}"
             if not _wait_until_healthy(url, process):
-                log.seek(0)
-                raise SystemExit(f"the server did not start:\n{log.read()[-4000:]}")
+                raise SystemExit("the server did not start")
             yield url
+        except BaseException:
+            log.seek(0)
+            print(log.read()[-4000:], file=sys.stderr)
+            raise
         finally:
             process.send_signal(signal.SIGINT)
             try:
