@@ -1,5 +1,6 @@
 """A real server for the tests: started by the command a user types, stopped as a user stops it."""
 
+import contextlib
 import json
 import os
 import signal
@@ -37,6 +38,12 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def kill(pids: list[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 @dataclass
 class Server:
     """`scripts/serve` in a process group of its own, its output in `log`."""
@@ -57,8 +64,10 @@ class Server:
                 start_new_session=True,
             )
         while self.health()[0] != 200:
-            assert self.process.poll() is None, f"the server ended:\n{self.output()[-5000:]}"
-            assert time.monotonic() - started < seconds, f"not ready after {seconds} s:\n{self.output()[-5000:]}"
+            late = time.monotonic() - started > seconds
+            if late or self.process.poll() is not None:
+                self.kill()
+                raise AssertionError(f"{'not ready in time' if late else 'it ended'}:\n{self.output()[-5000:]}")
             time.sleep(0.25)
         self.start_seconds = time.monotonic() - started
         return self
@@ -74,12 +83,11 @@ class Server:
                 assert time.monotonic() - begun < seconds, "a process outlived the server"
                 time.sleep(0.05)
         finally:
-            for pid in family:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
+            kill(family)
         return time.monotonic() - begun
+
+    def kill(self) -> None:
+        kill(self.processes())
 
     @property
     def url(self) -> str:
