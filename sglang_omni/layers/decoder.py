@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from sglang_omni.errors import CheckpointError
 from sglang_omni.layers.cache import Access, zeros
+from sglang_omni.layers.linear import Linear
 from sglang_omni.layers.norm import RmsNorm
 from sglang_omni.layers.rope import rotate
 
 
-def joined(*linears: nn.Linear) -> Tensor:
+def joined(*linears: Linear) -> Tensor:
     """The transposed weight (in, out) of one product that gives the outputs of several, side by side."""
     return torch.cat([linear.weight.data for linear in linears]).t()
 
@@ -28,9 +29,9 @@ class GatedMlp(nn.Module):
 
     def __init__(self, hidden: int, intermediate: int):
         super().__init__()
-        self.gate_proj = nn.Linear(hidden, intermediate, bias=False)
-        self.up_proj = nn.Linear(hidden, intermediate, bias=False)
-        self.down_proj = nn.Linear(intermediate, hidden, bias=False)
+        self.gate_proj = Linear(hidden, intermediate)
+        self.up_proj = Linear(hidden, intermediate)
+        self.down_proj = Linear(intermediate, hidden)
 
     def fuse(self) -> None:
         self.gate_up = joined(self.gate_proj, self.up_proj)
@@ -59,10 +60,10 @@ class Attention(nn.Module):
         hidden = config.hidden_size
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.head_dim = getattr(config, "head_dim", None) or hidden // self.heads
-        self.q_proj = nn.Linear(hidden, self.heads * self.head_dim, bias=False)
-        self.k_proj = nn.Linear(hidden, self.kv_heads * self.head_dim, bias=False)
-        self.v_proj = nn.Linear(hidden, self.kv_heads * self.head_dim, bias=False)
-        self.o_proj = nn.Linear(self.heads * self.head_dim, hidden, bias=False)
+        self.q_proj = Linear(hidden, self.heads * self.head_dim)
+        self.k_proj = Linear(hidden, self.kv_heads * self.head_dim)
+        self.v_proj = Linear(hidden, self.kv_heads * self.head_dim)
+        self.o_proj = Linear(self.heads * self.head_dim, hidden)
         self.q_norm = RmsNorm(self.head_dim, config.rms_norm_eps)
         self.k_norm = RmsNorm(self.head_dim, config.rms_norm_eps)
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sglang_omni.layers.decoder import GatedMlp, joined
+from sglang_omni.layers.linear import Linear
 
 WIDE_LIMIT = 2**18
 """Experts of up to so many weights together are computed all for all rows: up to 8 rows, faster than picking."""
@@ -24,10 +25,10 @@ class SparseMoe(nn.Module):
         hidden = config.hidden_size
         self.active = config.num_experts_per_tok
         self.normalised = config.norm_topk_prob
-        self.gate = nn.Linear(hidden, config.num_experts, bias=False)
+        self.gate = Linear(hidden, config.num_experts)
         self.experts = nn.ModuleList(GatedMlp(hidden, config.moe_intermediate_size) for _ in range(config.num_experts))
         self.shared_expert = GatedMlp(hidden, config.shared_expert_intermediate_size)
-        self.shared_expert_gate = nn.Linear(hidden, 1, bias=False)
+        self.shared_expert_gate = Linear(hidden, 1)
 
     def fuse(self) -> None:
         weights = sum(parameter.numel() for parameter in self.experts.parameters())
@@ -57,7 +58,7 @@ class WideExperts:
         self.experts = len(experts)
         self.gate_up = joined(*(mlp.gate_proj for mlp in mlps), *(mlp.up_proj for mlp in mlps))
         self.down = torch.cat([mlp.down_proj.weight.data for mlp in mlps], 1).t()
-        sizes = torch.tensor([mlp.gate_proj.out_features for mlp in mlps])
+        sizes = torch.tensor([mlp.gate_proj.weight.shape[0] for mlp in mlps])
         self.owner = torch.arange(len(mlps)).repeat_interleave(sizes).to(self.down.device)
 
     def __call__(self, x: Tensor, residual: Tensor, weights: Tensor, chosen: Tensor, shared: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sglang_omni.layers.linear import unloaded
+
 
 class RmsNorm(nn.Module):
     """x / sqrt(mean(x²) + eps) * weight over the last axis. Follows Qwen3OmniMoeRMSNorm.
@@ -13,7 +15,7 @@ class RmsNorm(nn.Module):
 
     def __init__(self, size: int, eps: float):
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(size))
+        self.weight = unloaded(size)
         self.eps = eps
 
     def fuse(self) -> None:

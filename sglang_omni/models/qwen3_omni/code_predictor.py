@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from sglang_omni.layers.cache import Together
 from sglang_omni.layers.decoder import DecoderLayer, GatedMlp, joined
+from sglang_omni.layers.linear import Embedding, Linear
 from sglang_omni.layers.norm import RmsNorm
 from sglang_omni.layers.rope import Rope
 from sglang_omni.models.qwen3_omni.config import CodePredictorConfig
@@ -24,7 +25,7 @@ class CodePredictorModel(nn.Module):
         )
         self.norm = RmsNorm(hidden, config.rms_norm_eps)
         self.codec_embedding = nn.ModuleList(
-            nn.Embedding(config.vocab_size, hidden) for _ in range(config.num_code_groups - 1)
+            Embedding(config.vocab_size, hidden) for _ in range(config.num_code_groups - 1)
         )
 
 
@@ -36,7 +37,7 @@ class CodePredictor(nn.Module):
         self.config = config
         self.model = CodePredictorModel(config)
         self.lm_head = nn.ModuleList(
-            nn.Linear(config.hidden_size, config.vocab_size, bias=False) for _ in range(config.num_code_groups - 1)
+            Linear(config.hidden_size, config.vocab_size) for _ in range(config.num_code_groups - 1)
         )
 
     def prepare(self, batch: int) -> None:

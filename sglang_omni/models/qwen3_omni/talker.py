@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from sglang_omni.layers.cache import Access
 from sglang_omni.layers.decoder import DecoderLayer
+from sglang_omni.layers.linear import Embedding, Linear
 from sglang_omni.layers.moe import SparseMoe
 from sglang_omni.layers.norm import RmsNorm
 from sglang_omni.layers.rope import Rope
@@ -20,8 +21,8 @@ class ResizeMlp(nn.Module):
 
     def __init__(self, thinker_hidden: int, intermediate: int, hidden: int):
         super().__init__()
-        self.linear_fc1 = nn.Linear(thinker_hidden, intermediate)
-        self.linear_fc2 = nn.Linear(intermediate, hidden)
+        self.linear_fc1 = Linear(thinker_hidden, intermediate, bias=True)
+        self.linear_fc2 = Linear(intermediate, hidden, bias=True)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear_fc2(F.silu(self.linear_fc1(x)))
@@ -34,7 +35,7 @@ class TalkerModel(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(DecoderLayer(config, SparseMoe(config)) for _ in range(config.num_hidden_layers))
         self.norm = RmsNorm(config.hidden_size, config.rms_norm_eps)
-        self.codec_embedding = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.codec_embedding = Embedding(config.vocab_size, config.hidden_size)
 
     def forward(self, x: Tensor, access: Access) -> Tensor:
         """(batch * time, hidden) -> the same, normed."""
@@ -54,7 +55,7 @@ class Talker(nn.Module):
         sizes = config.thinker_hidden_size, text.intermediate_size, text.hidden_size
         self.text_projection = ResizeMlp(*sizes)
         self.hidden_projection = ResizeMlp(*sizes)
-        self.codec_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
+        self.codec_head = Linear(text.hidden_size, text.vocab_size)
         self.code_predictor = CodePredictor(config.code_predictor_config)
         self.rope: Rope
 

@@ -256,9 +256,7 @@ def _end_of_text(model_path: Path, config: OmniConfig) -> frozenset[int]:
 def _load(options: StageOptions, config: OmniConfig) -> tuple[Talker, Tensor]:
     """The talker, and the thinker's vocabulary as rows of the talker's width (vocabulary, hidden)."""
     dtype = None if options.dtype == "auto" else getattr(torch, options.dtype)
-    with torch.device("meta"):
-        talker = Talker(config.talker_config)
-    talker.to_empty(device=options.device).requires_grad_(False)
+    talker = Talker(config.talker_config)
     load_module(talker, options.model_path, "talker.", options.device, dtype)
     embedding = read_tensors(options.model_path, "thinker.model.embed_tokens.", options.device)["weight"]
     with torch.inference_mode():
