@@ -45,10 +45,10 @@ def demo_model(argv: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the weights (default: %(default)s)")
     arguments = parser.parse_args(argv)
 
-    from sglang_omni.models.qwen3_omni.demo import SIZES, write_demo_model
+    from sglang_omni.models.qwen3_omni.demo import WRITTEN_SIZES, write_demo_model
 
-    if arguments.size not in SIZES:
-        parser.error(f"--size {arguments.size} is not one of {', '.join(SIZES)}")
+    if arguments.size not in WRITTEN_SIZES:
+        parser.error(f"--size {arguments.size} is not one of {', '.join(WRITTEN_SIZES)}")
     if arguments.directory.exists() and any(arguments.directory.iterdir()):
         parser.error(f"{arguments.directory} is not empty")
     write_demo_model(arguments.directory, arguments.size, arguments.seed)

@@ -29,7 +29,7 @@ from sglang_omni.models.qwen3_omni.demo.weights import fill_weights
 
 WRITTEN_SIZES = tuple(size for size in SIZES if size != "real")
 
-__all__ = ["SIZES", "Size", "cached_demo_model", "demo_config", "fill_weights", "write_demo_model"]
+__all__ = ["SIZES", "WRITTEN_SIZES", "Size", "cached_demo_model", "demo_config", "fill_weights", "write_demo_model"]
 
 
 def write_demo_model(directory: Path, size: str = "demo", seed: int = 0) -> None:
