@@ -52,7 +52,7 @@ class Forwarder:
             if speech is None or req.rid in self._speeches or req.extend_end < len(req.origin_input_ids):
                 continue
             # In `origin_input_ids` hashes of the media stand where the placeholders were.
-            prompt_ids = torch.tensor(req.origin_input_ids_unpadded)
+            prompt_ids = torch.tensor(req.origin_input_ids_unpadded[: len(req.origin_input_ids)])
             media = torch.isin(prompt_ids, self._media_token_ids)
             slots = self._prompt_slots(req)
             rows = self._tap.read(slots[media.nonzero().flatten().to(slots.device)])
@@ -66,16 +66,20 @@ class Forwarder:
             speech = self._speeches.get(req.rid)
             if speech is None:
                 continue
-            ids = list(req.output_ids_through_stop[speech.sent :])
-            if ids:
+            if req.finished():
+                del self._speeches[req.rid]
+                if isinstance(req.finished_reason, FINISH_ABORT):
+                    if speech.sent:
+                        news.append(Abort(req.rid))
+                    continue
+            if ids := list(req.output_ids_through_stop[speech.sent :]):
                 if speech.sent == 0:
                     news.append(Start(req.rid, {**speech.params, "media_rows": speech.media_rows.tensor()}))
                 news.append(Chunk(req.rid, ids))
                 speech.sent += len(ids)
-            if req.finished():
-                del self._speeches[req.rid]
-                if speech.sent:
-                    news.append(_end(req))
+            if req.finished() and speech.sent:
+                cut = isinstance(req.finished_reason, FINISH_LENGTH)
+                news.append(Finish(req.rid, "length" if cut else "stop"))
         if news:
             self.outbox.send(news)
 
@@ -93,9 +97,3 @@ def _positions(req: Req) -> Tensor:
     if media is None or media.mrope_positions is None:
         return torch.arange(length).expand(3, -1)
     return media.mrope_positions[:, :length].long()
-
-
-def _end(req: Req) -> Message:
-    if isinstance(req.finished_reason, FINISH_ABORT):
-        return Abort(req.rid)
-    return Finish(req.rid, "length" if isinstance(req.finished_reason, FINISH_LENGTH) else "stop")
