@@ -27,7 +27,3 @@ def wav_header(sample_rate: int, pcm_bytes: int | None = None) -> bytes:
         b"data",
         data,
     )
-
-
-def seconds(pcm: bytes, sample_rate: int) -> float:
-    return len(pcm) / (BYTES_PER_SAMPLE * CHANNELS * sample_rate)
