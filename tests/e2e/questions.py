@@ -107,7 +107,7 @@ def _reference_inputs(model_path: Path, question: Question) -> Any:
             frames, metadata = _frames(path)
             media.setdefault("videos", []).append(frames)
             media.setdefault("video_metadata", []).append(metadata)
-            media["do_sample_frames"] = True
+            media |= {"do_sample_frames": True, "fps": 1.0}  # the rate transformers positions frames by
             if question.use_audio_in_video:
                 media.setdefault("audio", []).append(_sound(path))
                 media["use_audio_in_video"] = True
