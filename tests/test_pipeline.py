@@ -4,13 +4,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from countdown import Countdown
 
 from sglang_omni.errors import InvalidRequest, Unavailable
 from sglang_omni.pipeline import Pipeline
 from sglang_omni.sidecar.messages import Chunk, Finish, Heartbeat, Start
 from sglang_omni.sidecar.port import HTTP, Inbox, Outbox, make_directory
 from sglang_omni.sidecar.scheduler import Scheduler
+from tests.sidecar.countdown import Countdown
 
 
 class Threads:

@@ -84,6 +84,8 @@ class OmniServingChat(OpenAIServingChat):
         if isinstance(request, ChatRequest) and request._speech is not None:
             params = adapted.sampling_params
             params["custom_params"] = {**(params["custom_params"] or {}), SPEECH: request._speech.params()}
+        if request.n > 1:
+            _share_media(adapted)
         return adapted, request
 
     # Whole answers
@@ -194,6 +196,18 @@ class OmniServingChat(OpenAIServingChat):
                         return
             for data in stream.end(speech):
                 yield data
+
+
+def _share_media(adapted: GenerateReqInput) -> None:
+    """Every choice gets all media: SGLang deals a flat list out among the choices, and forgets how to read videos."""
+    for name in ("image_data", "audio_data", "video_data"):
+        if data := getattr(adapted, name):
+            setattr(adapted, name, [data])
+    adapted.mm_processor_kwargs = {
+        "use_audio_in_video": adapted.use_audio_in_video,
+        **(adapted.video_config or {}),
+        **(adapted.mm_processor_kwargs or {}),
+    }
 
 
 def _with_usage(response: ChatCompletionResponse, frames: int = 0) -> dict[str, Any]:

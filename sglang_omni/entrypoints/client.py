@@ -78,15 +78,11 @@ class Client:
         )
 
     def speech_prompt(self, instructions: str | None) -> list[int]:
-        """A prompt that ends where the assistant's words begin; `instructions` are a user's turn before it."""
-        opened = self._chat([{"role": "user", "content": instructions or ""}], add_generation_prompt=True)
-        if instructions:
-            return opened
-        closed = self._chat([{"role": "user", "content": ""}], add_generation_prompt=False)
-        return opened[len(closed) :]
+        """A prompt that ends where the assistant's words begin: the model never speaks but after a user's turn.
 
-    def _chat(self, messages: list[dict[str, Any]], add_generation_prompt: bool) -> list[int]:
-        return self.prompt_text.render(messages, add_generation_prompt=add_generation_prompt)
+        The turn holds the `instructions`, or nothing.
+        """
+        return self.prompt_text.render([{"role": "user", "content": instructions or ""}], add_generation_prompt=True)
 
     def speech_params(self, prompt: list[int], options: SpeechOptions) -> dict[str, Any]:
         """What the talker's runner is told to start with, for a prompt without media that no thinker has read."""

@@ -62,7 +62,7 @@ def _run(options: ServeOptions, spec: ModelSpec, model_path: Path, started: Exit
     from sglang_omni.plugin import assert_registered
     from sglang_omni.thinker.limits import check_server_args
 
-    args = server_args(options, model_path, options.model_name or spec.served_name)
+    args = server_args(options, spec, model_path)
     assert_registered(spec.architecture)
     if not options.text_only:
         check_server_args(args)

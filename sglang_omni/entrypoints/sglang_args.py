@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sglang_omni import config
 from sglang_omni.errors import ConfigError
+from sglang_omni.models.spec import ModelSpec
 
 if TYPE_CHECKING:
     from sglang.srt.server_args import ServerArgs
@@ -27,7 +28,7 @@ def check_known(argv: Sequence[str], known: Sequence[str]) -> None:
         raise ConfigError(f"unknown option {name}" + (f"; did you mean {close[0]}?" if close else ""))
 
 
-def server_args(options: config.ServeOptions, model_path: Path, name: str) -> "ServerArgs":
+def server_args(options: config.ServeOptions, spec: ModelSpec, model_path: Path) -> "ServerArgs":
     from sglang.srt.server_args import ServerArgs, prepare_server_args
 
     theirs = argparse.ArgumentParser(allow_abbrev=False)
@@ -38,8 +39,9 @@ def server_args(options: config.ServeOptions, model_path: Path, name: str) -> "S
             *("--model-path", str(model_path)),
             *("--host", options.host),
             *("--port", str(options.port)),
-            *("--served-model-name", name),
+            *("--served-model-name", options.model_name or spec.served_name),
             *("--log-level", options.log_level),
+            *("--tool-call-parser", spec.tool_call_parser),
             "--enable-cache-report",  # usage counts cached tokens
             *options.sglang,
         ]

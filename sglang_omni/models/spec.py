@@ -34,7 +34,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A family: how SGLang runs its thinker, and which stages follow, in order; the last one makes PCM."""
+    """A family: how SGLang runs its thinker, and which stages follow, in order; the last one makes PCM.
+
+    `tool_call_parser` is SGLang's name for the way the thinker writes tool calls.
+    """
 
     architecture: str
     served_name: str
@@ -42,4 +45,5 @@ class ModelSpec:
     processor: Callable[[], type]
     stages: tuple[Stage, ...]
     sample_rate: int
+    tool_call_parser: str
     voices: Callable[[Path], tuple[str, ...]]

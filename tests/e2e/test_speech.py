@@ -35,7 +35,7 @@ def test_the_model_speaks_exactly_the_input(client: openai.OpenAI, demo_model: P
 def spoken_by_the_reference(model_path: Path, text: str, voice: str) -> np.ndarray:
     """The reference's own `generate`, its thinker made to say `text`."""
     model, tokenizer = reference_model(model_path), reference_processor(model_path).tokenizer
-    prompt = tokenizer("<|im_start|>assistant\n", return_tensors="pt").input_ids
+    prompt = tokenizer("<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n", return_tensors="pt").input_ids
     said = [*tokenizer.encode(text), model.config.im_end_token_id]
 
     def only(batch: int, ids: torch.Tensor) -> list[int]:

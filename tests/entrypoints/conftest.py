@@ -3,9 +3,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import Fake, make
 from fastapi.testclient import TestClient
 from transformers import Qwen2TokenizerFast
+
+from tests.entrypoints.fakes import Fake, make
 
 
 @pytest.fixture(scope="session")

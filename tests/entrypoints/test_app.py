@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from fakes import Fake
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from sglang_omni.entrypoints import errors
 from sglang_omni.entrypoints.app import install
+from tests.entrypoints.fakes import Fake
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import wave
 from typing import Any
 
 import pytest
-from fakes import Fake, make
 from fastapi.testclient import TestClient
 
 from sglang_omni.errors import MediaError, RequestFailed, Unavailable
+from tests.entrypoints.fakes import Fake, make
 
 HELLO = {"model": "qwen3-omni", "messages": [{"role": "user", "content": "Hello!"}]}
 SPOKEN = {**HELLO, "modalities": ["text", "audio"]}

@@ -5,7 +5,8 @@ import json
 from typing import Any
 
 import pytest
-from fakes import Fake
+
+from tests.entrypoints.fakes import Fake
 
 CHAT = {"messages": [{"role": "user", "content": "hi"}]}
 SPOKEN = {**CHAT, "modalities": ["text", "audio"]}

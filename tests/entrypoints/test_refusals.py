@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
-from fakes import Fake
 from fastapi.testclient import TestClient
+
+from tests.entrypoints.fakes import Fake
 
 CHAT = "/v1/chat/completions"
 SPEECH = "/v1/audio/speech"

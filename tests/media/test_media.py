@@ -4,11 +4,11 @@ import io
 import struct
 from dataclasses import replace
 
-import media_files as files
 import numpy as np
 import pytest
 from PIL import Image
 
+import tests.media_files as files
 from sglang_omni.errors import MediaError
 from sglang_omni.media import MediaPolicy, load_audio, load_image, load_video
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from reference import Answer, reference_generate
 
 from sglang_omni.models import spec_of
 from sglang_omni.models.spec import StageOptions
@@ -17,6 +16,7 @@ from sglang_omni.pipeline import Pipeline
 from sglang_omni.sidecar.group import Sidecars
 from sglang_omni.sidecar.messages import Chunk, Finish, Start
 from sglang_omni.sidecar.port import make_directory
+from tests.reference import Answer, reference_generate
 
 GREEDY = {"voice": "chelsie", "temperature": 0.0}
 END_OF_TURN = 993

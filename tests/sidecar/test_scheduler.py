@@ -2,12 +2,12 @@ import random
 from collections import defaultdict
 
 import pytest
-from countdown import Countdown
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sglang_omni.sidecar.messages import Abort, Chunk, Failed, Finish, Message, Start
 from sglang_omni.sidecar.scheduler import Scheduler
+from tests.sidecar.countdown import Countdown
 
 
 class Stage:

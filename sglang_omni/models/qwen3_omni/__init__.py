@@ -44,5 +44,6 @@ SPEC = ModelSpec(
     processor=_processor,
     stages=(Stage("talker", _talker), Stage("code2wav", _code2wav)),
     sample_rate=24_000,
+    tool_call_parser="qwen25",
     voices=_voices,
 )

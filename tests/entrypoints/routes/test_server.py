@@ -4,9 +4,10 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
-from fakes import make
 from fastapi.testclient import TestClient
 from sglang.srt.managers.tokenizer_manager import ServerStatus
+
+from tests.entrypoints.fakes import make
 
 
 def test_healthy(client: TestClient, fake: Any) -> None:

@@ -6,7 +6,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from reference import reference_inputs, reference_processor
 from transformers import AutoConfig, Qwen3OmniMoeThinkerForConditionalGeneration
 from transformers.video_utils import VideoMetadata
 
@@ -14,6 +13,7 @@ from sglang_omni.errors import InvalidRequest
 from sglang_omni.media import Video
 from sglang_omni.models.qwen3_omni.inputs import build_inputs, choose_frames
 from sglang_omni.prompt_text import PromptText
+from tests.reference import reference_inputs, reference_processor
 
 
 @pytest.fixture(scope="module")

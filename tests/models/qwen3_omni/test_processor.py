@@ -6,12 +6,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-import media_files
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from reference import reference_processor
 from sglang.srt.managers.io_struct import GenerateReqInput
 from sglang.srt.managers.schedule_batch import Modality
 from sglang.srt.runtime_context import publish
@@ -25,6 +23,8 @@ from sglang_omni.models.qwen3_omni import processor as module
 from sglang_omni.models.qwen3_omni.inputs import build_inputs
 from sglang_omni.models.qwen3_omni.processor import Qwen3OmniProcessor
 from sglang_omni.prompt_text import PromptText
+from tests import media_files
+from tests.reference import reference_processor
 
 
 @pytest.fixture(scope="module")
