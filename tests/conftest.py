@@ -1,9 +1,12 @@
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from sglang_omni.models.qwen3_omni.demo import cached_demo_model
+from sglang_omni.sidecar.port import make_directory
 
 torch.set_num_threads(1)  # on busy cores, threads that wait for each other cost ten times what they save
 
@@ -18,3 +21,11 @@ def demo_model() -> Path:
 def tiny_model() -> Path:
     """The smallest checkpoint of the same structure."""
     return cached_demo_model("tiny")
+
+
+@pytest.fixture(scope="module")
+def sockets() -> Iterator[str]:
+    """A directory for the sockets of stages."""
+    directory = make_directory()
+    yield directory
+    shutil.rmtree(directory)

@@ -8,7 +8,7 @@ import pytest
 from sglang_omni.errors import InvalidRequest, Unavailable
 from sglang_omni.pipeline import Pipeline
 from sglang_omni.sidecar.messages import Chunk, Finish, Heartbeat, Start
-from sglang_omni.sidecar.port import HTTP, Inbox, Outbox, make_directory
+from sglang_omni.sidecar.port import HTTP, Inbox, Outbox
 from sglang_omni.sidecar.scheduler import Scheduler
 from tests.sidecar.countdown import Countdown
 
@@ -53,10 +53,9 @@ class Threads:
 
 
 @pytest.fixture
-def stages():
-    directory = make_directory()
-    threads = Threads(directory)
-    yield directory, threads
+def stages(sockets):
+    threads = Threads(sockets)
+    yield sockets, threads
     threads.stop()
 
 
@@ -146,5 +145,5 @@ def test_a_finish_for_a_stranger_is_ignored(stages):
     assert run(stages, scenario)[0] == [1]
 
 
-def test_only_the_owner_enters_the_socket_directory():
-    assert stat.S_IMODE(Path(make_directory()).stat().st_mode) == 0o700
+def test_only_the_owner_enters_the_socket_directory(sockets):
+    assert stat.S_IMODE(Path(sockets).stat().st_mode) == 0o700

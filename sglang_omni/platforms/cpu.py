@@ -13,6 +13,9 @@ from sglang.srt.platforms.device_mixin import PlatformEnum
 from sglang.srt.platforms.interface import SRTPlatform
 from transformers import PreTrainedConfig
 
+SIDECARS = 2
+"""Cores left to the talker and code2wav: threads that wait for each other on busy cores halve a stage's speed."""
+
 
 def activate() -> str | None:
     """The platform's qualified name where the CPU is all there is; None wherever SGLang has a device of its own."""
@@ -28,6 +31,8 @@ class PlainCpu(CpuDeviceMixin, SRTPlatform):
         # What SGLang compiles on a GPU would be compiled here too, on the first request that meets it (the vision
         # tower's rope: tens of seconds for the first picture), and only where there is a C++ compiler.
         torch.compiler.set_stance("force_eager")
+        if "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) - SIDECARS))
 
     def apply_server_args_defaults(self, server_args: Any) -> None:
         """What nobody asked for otherwise, on a machine that has other work too.
@@ -36,7 +41,6 @@ class PlainCpu(CpuDeviceMixin, SRTPlatform):
         and keep one core busy while it waits for requests.
         """
         server_args.sleep_on_idle = True
-        server_args.sleep_on_idle = True  # or a thinker with nothing to do takes a core from those who speak
         if server_args.max_total_tokens is None:
             server_args.max_total_tokens = 65_536
         if server_args.max_running_requests is None:

@@ -74,6 +74,7 @@ class Server:
 
     def stop(self, seconds: float = 20) -> float:
         """Ctrl-C, as a terminal sends it: to the whole process group. Returns how long the end took."""
+        sockets = self.sockets()
         family = [self.process.pid, *descendants(self.process.pid)]
         begun = time.monotonic()
         os.killpg(self.process.pid, signal.SIGINT)
@@ -82,6 +83,7 @@ class Server:
             while any(Path(f"/proc/{pid}/exe").exists() for pid in family):
                 assert time.monotonic() - begun < seconds, "a process outlived the server"
                 time.sleep(0.05)
+            assert not sockets.exists()
         finally:
             kill(family)
         return time.monotonic() - begun
@@ -111,11 +113,21 @@ class Server:
 
     def sidecar(self, stage: str) -> int:
         """Process id of a stage."""
+        return self._sidecars()[stage][0]
+
+    def sockets(self) -> Path:
+        """The directory of the stages' sockets."""
+        return Path(self._sidecars()["talker"][1]["sockets"])
+
+    def _sidecars(self) -> dict[str, tuple[int, dict]]:
+        """Process id and configuration of every stage."""
+        found = {}
         for pid in self.processes():
-            command = Path(f"/proc/{pid}/cmdline").read_text()
-            if "sglang_omni.sidecar.process" in command and f'"stage": "{stage}"' in command:
-                return pid
-        raise AssertionError(f"no process runs the {stage}")
+            command = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+            if "sglang_omni.sidecar.process" in command:
+                config = json.loads(command[-1])
+                found[config["stage"]] = pid, config
+        return found
 
     def memory(self) -> int:
         """Proportional set size of all processes together, in bytes."""

@@ -107,6 +107,7 @@ def test_special_tokens_that_a_user_types_are_text(client: openai.OpenAI):
 def test_tools(client: openai.OpenAI):
     function = {
         "name": "get_time",
+        "strict": True,
         "parameters": {"type": "object", "properties": {"zone": {"enum": ["UTC"]}}, "required": ["zone"]},
     }
     answer = client.chat.completions.create(

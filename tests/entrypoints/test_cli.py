@@ -88,11 +88,12 @@ def test_an_unknown_option_is_named_with_the_closest() -> None:
 
 
 def test_sglangs_options_are_known_and_reach_it(tiny_model: Path) -> None:
-    options = config.parse(["--max-running-requests", "3", "--port", "8131"])
-    args = sglang_args.server_args(options, tiny_model, "name")
-    assert (args.max_running_requests, args.port, args.served_model_name) == (3, 8131, "name")
+    options = config.parse(["--max-running-requests", "3", "--port", "8131", "--tool-call-parser", "hermes"])
+    args = sglang_args.server_args(options, spec_of(tiny_model), tiny_model)
+    assert (args.max_running_requests, args.port, args.served_model_name) == (3, 8131, "qwen3-omni")
+    assert args.tool_call_parser == "hermes"
     with pytest.raises(ConfigError, match="did you mean --max-running-requests"):
-        sglang_args.server_args(config.parse(["--max-runing-requests", "3"]), tiny_model, "name")
+        sglang_args.server_args(config.parse(["--max-runing-requests", "3"]), spec_of(tiny_model), tiny_model)
 
 
 def test_a_busy_port() -> None:

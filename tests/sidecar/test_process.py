@@ -15,7 +15,6 @@ from sglang_omni.models.spec import StageOptions
 from sglang_omni.pipeline import Pipeline
 from sglang_omni.sidecar.group import Sidecars
 from sglang_omni.sidecar.messages import Chunk, Finish, Start
-from sglang_omni.sidecar.port import make_directory
 from tests.reference import Answer, reference_generate
 
 GREEDY = {"voice": "chelsie", "temperature": 0.0}
@@ -24,12 +23,11 @@ QUESTIONS = ["Hello!", "What is the weather like today?", "Count to ten, please,
 
 
 @pytest.fixture(scope="module")
-def sidecars(demo_model: Path):
-    directory = make_directory()
+def sidecars(demo_model: Path, sockets: str):
     spec = spec_of(demo_model)
     options = {stage.name: StageOptions(str(demo_model), slots=4) for stage in spec.stages}
-    with Sidecars.start(spec, options, directory) as group:
-        yield directory, group
+    with Sidecars.start(spec, options, sockets) as group:
+        yield sockets, group
     assert set(group.dead()) == {"talker", "code2wav"}
 
 
@@ -81,8 +79,8 @@ def test_sound_is_the_references_and_the_stages_start_and_end_quickly(demo_model
         np.testing.assert_allclose(heard / 32767, answer.waveform.numpy(), atol=3 / 32767)
 
 
-def test_a_sidecar_is_ready_within_eight_seconds(demo_model: Path):
-    directory = make_directory()
+def test_a_sidecar_is_ready_within_eight_seconds(demo_model: Path, tmp_path: Path):
+    directory = str(tmp_path)
     spec = spec_of(demo_model)
     options = {stage.name: StageOptions(str(demo_model)) for stage in spec.stages}
 
@@ -113,12 +111,12 @@ def test_stages_do_not_import_sglangs_runtime():
 def test_a_sidecar_ends_with_the_process_that_started_it(demo_model: Path, tmp_path: Path):
     program = (
         "import sys; from sglang_omni.models import spec_of; from sglang_omni.models.spec import StageOptions; "
-        "from sglang_omni.sidecar.group import Sidecars; from sglang_omni.sidecar.port import make_directory; "
+        "from sglang_omni.sidecar.group import Sidecars; "
         "path = sys.argv[1]; spec = spec_of(path); "
-        "group = Sidecars.start(spec, {stage.name: StageOptions(path) for stage in spec.stages}, make_directory()); "
+        "group = Sidecars.start(spec, {stage.name: StageOptions(path) for stage in spec.stages}, sys.argv[3]); "
         "open(sys.argv[2], 'w').write(' '.join(str(process.pid) for process in group.processes.values()))"
     )
-    subprocess.run([sys.executable, "-c", program, demo_model, tmp_path / "pids"], check=True)
+    subprocess.run([sys.executable, "-c", program, demo_model, tmp_path / "pids", tmp_path], check=True)
     waiting = [Path(f"/proc/{pid}") for pid in (tmp_path / "pids").read_text().split()]
     assert len(waiting) == 2
     deadline = time.monotonic() + 15  # it looks for its parent once it has loaded

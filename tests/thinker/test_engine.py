@@ -7,8 +7,11 @@ import pytest
 import torch
 from sglang.srt.managers.io_struct import AbortReq, TokenizedGenerateReqInput
 
+from sglang_omni.models.qwen3_omni.talker_stage import TalkerRunner
+from sglang_omni.models.spec import StageOptions
 from sglang_omni.sidecar.messages import Abort, Chunk, Finish, Start
 from tests.models.qwen3_omni.conversations import CONVERSATIONS, PICTURE, Conversation, by
+from tests.models.qwen3_omni.conversations import told as reference_told
 from tests.thinker.engine import SPEECH, Engine
 from tests.thinker.expected import Expected, expect, expected
 
@@ -58,6 +61,28 @@ def test_a_cold_prompt_and_a_cached_one(engine, demo_model, name):
         engine.run([request])
         check(engine, request, expected(demo_model, name))
     assert engine.reqs[request.rid].cached_tokens == len(request.input_ids) - 1
+
+
+@pytest.fixture(scope="module")
+def talker(demo_model) -> TalkerRunner:
+    return TalkerRunner(StageOptions(str(demo_model), slots=1))
+
+
+@pytest.mark.parametrize("name", CONVERSATIONS)
+def test_what_the_talker_is_told_makes_the_codes_of_transformers(engine, demo_model, talker, name):
+    """The whole way to the codec frames: SGLang's thinker, its tap, the talker."""
+    conversation = CONVERSATIONS[name]
+    truth = reference_told(demo_model, name)
+    request = engine.request(conversation)
+    engine.run([request])
+    start, tokens, _ = told(engine, request)
+    speech = talker.open(0, {**start.params, "speech": {"voice": "ethan", "temperature": 0.0}})
+    talker.feed(speech, tokens[: len(truth.tokens)])
+    talker.feed(speech, None)
+    frames = []
+    while talker.finished(speech) is None:
+        frames += [frame for frame in talker.step([speech]) if frame is not None]
+    assert torch.equal(torch.stack(frames), truth.answer.codes)
 
 
 def test_a_partly_cached_prompt(engine, demo_model):

@@ -73,7 +73,7 @@ def test_the_talker_gets_the_text_and_no_thinker_is_asked(client: TestClient, fa
     assert tokenizer.decode(text) == "Say <|im_end|> twice."
     assert end == tokenizer.convert_tokens_to_ids("<|im_end|>")
     assert end not in text
-    assert tokenizer.decode(params["prompt_ids"]) == "<|im_start|>assistant\n"
+    assert tokenizer.decode(params["prompt_ids"]) == "<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n"
     assert torch.equal(params["positions"], torch.arange(len(params["prompt_ids"])).expand(3, -1))
     assert params["media_rows"].shape == (0, 32)
     given = {name: value for name, value in params["speech"].items() if value is not None}
