@@ -15,7 +15,7 @@ from torch import Tensor
 from sglang_omni.plugin import assert_registered, register_sampler
 from sglang_omni.sidecar.port import ENVIRONMENT, Outbox
 from sglang_omni.thinker.forwarder import Forwarder
-from sglang_omni.thinker.seeds import pass_seeds
+from sglang_omni.thinker.seeds import seeded
 from sglang_omni.thinker.tap import Tap
 
 TALKER = "talker"
@@ -67,8 +67,8 @@ class Scheduler(scheduler.Scheduler):
         return OutputStreamer
 
     def run_batch(self, batch: ScheduleBatch, pp_proxy_tensors: Any = None) -> Any:
-        pass_seeds(batch)
-        result = super().run_batch(batch, pp_proxy_tensors)
+        with seeded(batch):
+            result = super().run_batch(batch, pp_proxy_tensors)
         if self.forwarder is not None and batch.forward_mode.is_extend():
             with self.forward_stream_ctx if self.enable_overlap else nullcontext():
                 self.forwarder.prefilled(batch.reqs)

@@ -4,6 +4,8 @@ A seeded row draws by the Gumbel-max trick, with noise that is a function of (se
 text whatever company the request has, as far as the company leaves the logits alone.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -17,16 +19,24 @@ from torch import Tensor
 UNSEEDED = torch.iinfo(torch.int64).min
 
 
-def pass_seeds(batch: ScheduleBatch) -> None:
-    """Puts the seeds `(rows,)` of a batch where its sampler finds them; None if no request has one."""
+@contextmanager
+def seeded(batch: ScheduleBatch) -> Iterator[None]:
+    """Holds the seeds `(rows,)` of a batch where its sampler finds them, if any request has one.
+
+    For one forward only: SGLang filters and merges what a batch keeps, and one that has seeds may meet one without.
+    """
     info = batch.sampling_info
-    if info is None or get_exec().deterministic.enable_deterministic_inference:
-        return
     seeds = [req.sampling_params.sampling_seed for req in batch.reqs]
-    info.sampling_seed = None
-    if any(seed is not None for seed in seeds):
-        values = [UNSEEDED if seed is None else seed for seed in seeds]
-        info.sampling_seed = torch.tensor(values, dtype=torch.int64).to(batch.device, non_blocking=True)
+    deterministic = get_exec().deterministic.enable_deterministic_inference
+    if info is None or deterministic or all(seed is None for seed in seeds):
+        yield
+        return
+    values = [UNSEEDED if seed is None else seed for seed in seeds]
+    info.sampling_seed = torch.tensor(values, dtype=torch.int64).to(batch.device, non_blocking=True)
+    try:
+        yield
+    finally:
+        info.sampling_seed = None
 
 
 class SeededSampler(Sampler):

@@ -179,3 +179,12 @@ def test_a_seed_gives_the_same_answer_in_any_company(engine):
     assert first != second
     assert plain == greedy
     assert len({tuple(answer) for answer in others}) == 2
+
+
+def test_who_has_a_seed_meets_who_has_none(engine):
+    """Seeded requests that end one after another, while others without seeds join their batch."""
+    conversation = CONVERSATIONS["short"]
+    seeded = [engine.request(conversation, temperature=1.0, sampling_seed=n, max_tokens=n) for n in range(2, 8)]
+    joining = [engine.request(conversation, temperature=1.0) for _ in range(3)]
+    engine.run(seeded, [], [], *[[request] for request in joining])
+    assert all(engine.reqs[request.rid].finished() for request in seeded + joining)
