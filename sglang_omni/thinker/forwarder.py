@@ -72,12 +72,13 @@ class Forwarder:
                     if speech.sent:
                         news.append(Abort(req.rid))
                     continue
-            if ids := list(req.output_ids_through_stop[speech.sent :]):
-                if speech.sent == 0:
-                    news.append(Start(req.rid, {**speech.params, "media_rows": speech.media_rows.tensor()}))
+            ids = list(req.output_ids_through_stop[speech.sent :])
+            if speech.sent == 0 and (ids or req.finished()):  # there may be no room for any token
+                news.append(Start(req.rid, {**speech.params, "media_rows": speech.media_rows.tensor()}))
+            if ids:
                 news.append(Chunk(req.rid, ids))
                 speech.sent += len(ids)
-            if req.finished() and speech.sent:
+            if req.finished():
                 cut = isinstance(req.finished_reason, FINISH_LENGTH)
                 news.append(Finish(req.rid, "length" if cut else "stop"))
         if news:
