@@ -30,6 +30,13 @@ class OmniTokenizerManager(TokenizerManager):
         if self._subprocess_watchdog is not None:
             self._subprocess_watchdog.stop()
 
+    def _validate_one_request(self, obj: Any, input_ids: list[int] | None) -> None:
+        """SGLang's checks, and one it leaves out: such an id would end the scheduler's process."""
+        super()._validate_one_request(obj, input_ids)
+        size = self.model_config.vocab_size
+        if input_ids and not (min(input_ids) >= 0 and max(input_ids) < size):
+            raise ValueError(f"input_ids must be token ids, from 0 to {size - 1}")
+
     @property
     def serving_chat_class(self) -> Callable[..., OmniServingChat]:
         return partial(OmniServingChat, client=self.client)
