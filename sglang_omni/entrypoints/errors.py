@@ -47,16 +47,19 @@ def _response(status: int, body: dict[str, Any]) -> Response:
 def describe(errors: Sequence[Any]) -> tuple[str, str | None]:
     """One sentence and the field at fault, from pydantic's list of errors."""
     # A value that fits no branch of a union gives an error per branch: the longest path got furthest.
-    path, message = max(((_path(error["loc"]), error["msg"]) for error in errors), key=lambda found: len(found[0]))
-    message = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    field = ".".join(path)
+    error = max(errors, key=lambda error: len(_path(error["loc"])))
+    if error["type"] == "json_invalid":
+        return f"The body is not valid JSON: {error['ctx']['error']} at character {error['loc'][-1]}", None
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    field = "".join(_path(error["loc"])).removeprefix(".")
     return (f"{field}: {message}" if field else message), field or None
 
 
 def _path(location: tuple[str | int, ...]) -> list[str]:
     """The part of pydantic's location that is written in the request: no class names, no `list[str]`."""
-    named = [str(part) for part in location if part not in ("body", "query", "str", "int", "float", "bool")]
-    return [part for part in named if re.fullmatch(r"[a-z_0-9-]+", part)]
+    steps = [part for part in location if part not in ("body", "query", "str", "int", "float", "bool")]
+    named = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps]
+    return [step for step in named if re.fullmatch(r"\[\d+\]|\.[a-z_0-9-]+", step)]
 
 
 def normalize(status: int, body: Any) -> dict[str, Any]:
@@ -111,7 +114,11 @@ class OpenAIErrors:
             await send(start)
             await send({"type": "http.response.body", "body": held})
             return
-        await _response(start["status"], normalize(start["status"], body))(scope, receive, send)
+        response = _response(start["status"], normalize(start["status"], body))
+        response.raw_headers += [
+            (name, value) for name, value in start["headers"] if name.decode() not in response.headers
+        ]
+        await response(scope, receive, send)
 
 
 def _reports_health(body: Any) -> bool:

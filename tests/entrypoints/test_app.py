@@ -1,13 +1,15 @@
 """Our routes in front of SGLang's own app, and error bodies around all of it."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sglang.srt.managers.tokenizer_manager import TokenizerManager
 
 from sglang_omni.entrypoints import errors
-from sglang_omni.entrypoints.app import install
+from sglang_omni.entrypoints.app import OmniTokenizerManager, install
 from tests.entrypoints.fakes import Fake
 
 
@@ -52,6 +54,28 @@ def test_sglangs_errors_have_openais_body(client: TestClient, method: str, path:
     error = response.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}
     assert ".py" not in error["message"]
+
+
+@pytest.mark.parametrize("path", ["/v1/completions", "/generate"])
+def test_malformed_json_on_sglangs_routes(client: TestClient, path: str) -> None:
+    error = client.post(path, content=b'{"prompt": ', headers={"content-type": "application/json"}).json()["error"]
+    assert "not valid JSON" in error["message"]
+    assert error["param"] is None
+
+
+def test_a_refused_method_names_the_allowed(client: TestClient) -> None:
+    assert client.get("/v1/chat/completions").headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("ids", [[-1], [1024], [3, 2**40]])
+def test_ids_outside_the_vocabulary_never_reach_the_thinker(ids: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TokenizerManager, "_validate_one_request", lambda *_: None)
+    manager = OmniTokenizerManager.__new__(OmniTokenizerManager)
+    manager.model_config = SimpleNamespace(vocab_size=1024)  # type: ignore[assignment]
+    manager._validate_one_request(None, [0, 1023])
+    manager._validate_one_request(None, None)  # embeddings instead of ids
+    with pytest.raises(ValueError, match="from 0 to 1023"):
+        manager._validate_one_request(None, ids)
 
 
 def test_anthropics_route_keeps_its_own_body(client: TestClient) -> None:

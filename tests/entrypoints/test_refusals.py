@@ -69,6 +69,7 @@ CHAT_FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"stream": "yes"}, "stream", "stream"),
     ({"response_format": "json"}, "response_format must be an object", "response_format"),
     ({"tools": {}}, "tools must be a list", "tools"),
+    ({"tools": [{"type": "function"}]}, "tools[0].function: Field required", "tools[0].function"),
     ({"images": "/a.png"}, "images must be a list", "images"),
     ({"audios": [3]}, "audios must be a list", "audios"),
     ({"messages": [{"role": "system", "content": "hi"}], "images": ["/a.png"]}, "need a user message", "messages"),
