@@ -10,7 +10,8 @@ the same (an equal `Runner.bucket`) comes along, so nobody waits for a request t
 
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from sglang_omni.errors import OmniError, Overloaded, RequestFailed
 from sglang_omni.sidecar.messages import Abort, Chunk, Failed, Finish, Message, Start
@@ -67,6 +68,7 @@ class Scheduler:
                 self._feed(request, None)
         else:
             logger.warning("%s: ignored a %s", self.name, type(message).__name__)
+        self._admit()
 
     def _start(self, message: Start) -> None:
         if message.request_id in self.aborted:
@@ -79,9 +81,9 @@ class Scheduler:
             request = Request(message.request_id, message.params)
             self.requests[request.id] = request
             self.waiting.append(request)
-            self._admit()
 
     def _admit(self) -> None:
+        """Free slots for those who wait. Not called where slots are freed: a thousand that fail would nest as deep."""
         while self.waiting and self.free:
             request = self.waiting.popleft()
             request.slot = self.free.pop()
@@ -129,18 +131,9 @@ class Scheduler:
             outputs = self.runner.step([request.state for request in batch])
         except Exception as error:
             self._fail(batch, error)
-            return True
-        messages: list[Message] = []
-        for request, output in zip(batch, outputs, strict=True):
-            request.last_step = self.steps
-            if output is not None:
-                self._announce(request, messages)
-                messages.append(Chunk(request.id, output))
-                request.sent += 1
-        if messages:
-            self.downstream(messages)
-        for request in batch:
-            self._finish_if_done(request)
+        else:
+            self._hand_on(batch, outputs)
+        self._admit()
         return True
 
     def _schedule(self) -> list[Request]:
@@ -160,6 +153,19 @@ class Scheduler:
         return batch
 
     # What leaves
+
+    def _hand_on(self, batch: Sequence[Request], outputs: Sequence[Any | None]) -> None:
+        messages: list[Message] = []
+        for request, output in zip(batch, outputs, strict=True):
+            request.last_step = self.steps
+            if output is not None:
+                self._announce(request, messages)
+                messages.append(Chunk(request.id, output))
+                request.sent += 1
+        if messages:
+            self.downstream(messages)
+        for request in batch:
+            self._finish_if_done(request)
 
     def _announce(self, request: Request, messages: list[Message]) -> None:
         """Downstream holds a slot from here on, so it hears of a request when there is something to hear."""
@@ -197,7 +203,6 @@ class Scheduler:
             self.waiting.remove(request)
         else:
             self.free.append(request.slot)
-            self._admit()
 
     # What is held
 

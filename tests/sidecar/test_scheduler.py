@@ -158,3 +158,15 @@ def test_any_arrival_order_gives_the_solo_answer_and_frees_every_slot(requests, 
             assert said == solo(numbers)[: len(said)]
         else:
             assert said == solo(numbers)
+
+
+@pytest.mark.parametrize("kind", ["impossible", "plain"])
+def test_a_thousand_that_end_as_soon_as_they_are_admitted(kind: str):
+    stage = Stage(slots=1)
+    stage.receive(Start("first", {}))
+    for i in range(1000):
+        stage.receive(Start(str(i), {"kind": kind}), Finish(str(i), "stop"))
+    stage.receive(Abort("first"))
+    stage.run()
+    assert len(stage.told if kind == "impossible" else stage.sent) >= 1000
+    assert stage.scheduler.state() == {"slots": 1, "free": 1, "waiting": 0}
