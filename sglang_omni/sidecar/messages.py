@@ -4,6 +4,7 @@ Per request, in order: one `Start`, any number of `Chunk`s, one `Finish`; or `Fa
 Encoded with msgpack, tensors as an extension type of their own, several messages to a packet; never pickle.
 """
 
+from math import prod
 from typing import Any
 
 import msgspec
@@ -80,6 +81,8 @@ def _decode_tensor(code: int, data: memoryview) -> torch.Tensor:
     dtype = getattr(torch, tensor.dtype, None)
     if not isinstance(dtype, torch.dtype):
         raise ValueError(f"unknown dtype {tensor.dtype!r}")
+    if min(tensor.shape, default=0) < 0 or prod(tensor.shape) * dtype.itemsize != len(tensor.body):
+        raise ValueError(f"{len(tensor.body)} bytes are no {tensor.dtype} of shape {tensor.shape}")
     if not tensor.body:
         return torch.empty(tensor.shape, dtype=dtype)
     return torch.frombuffer(bytearray(tensor.body), dtype=dtype).reshape(tensor.shape)

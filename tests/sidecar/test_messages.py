@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 import torch
 
@@ -37,6 +38,13 @@ def test_a_view_travels_as_its_values():
 def test_what_is_not_a_packet_is_refused(packet: bytes):
     with pytest.raises(ValueError, match=r".+"):
         messages.decode(packet)
+
+
+@pytest.mark.parametrize(("dtype", "shape"), [("int64", [3]), ("int64", [-2]), ("float33", [2]), ("nn", [2])])
+def test_what_is_not_a_tensor_is_refused(dtype: str, shape: list[int]):
+    tensor = msgspec.msgpack.Ext(messages.TENSOR, msgspec.msgpack.encode([dtype, shape, bytes(16)]))
+    with pytest.raises(ValueError, match=r".+"):
+        messages.decode(messages.encode([Chunk("a", tensor)]))
 
 
 def test_objects_do_not_travel():
