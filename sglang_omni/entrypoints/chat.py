@@ -20,21 +20,13 @@ from sglang_omni.entrypoints.chat_request import STREAM_FORMATS, WHOLE_FORMATS, 
 from sglang_omni.entrypoints.chat_stream import ChatStream, new_audio_id, usage_details
 from sglang_omni.entrypoints.client import Client
 from sglang_omni.entrypoints.concurrency import collect, first, interleave, together, until_disconnected
-from sglang_omni.entrypoints.errors import OUR_FAULT, body_of, error_body, error_response
+from sglang_omni.entrypoints.errors import OUR_FAULT, Refused, body_of, error_body, error_response
 from sglang_omni.entrypoints.sse import DONE, EventStream, event
 from sglang_omni.errors import OmniError
 
 logger = logging.getLogger(__name__)
 
 SPEECH = "omni"  # the key of `custom_params` that tells the thinker's scheduler to feed the talker
-
-
-class Refused(Exception):
-    """SGLang answered with an error response instead of text."""
-
-    def __init__(self, response: Any):
-        super().__init__()
-        self.response = response
 
 
 class OmniServingChat(OpenAIServingChat):
@@ -110,6 +102,7 @@ class OmniServingChat(OpenAIServingChat):
         response = await super()._handle_non_streaming_request(adapted_request, request, raw_request)
         if not isinstance(response, ChatCompletionResponse):
             raise Refused(response)
+        response.id = request.rid  # of several choices, each has an id of its own
         return response
 
     async def _speak_whole(
@@ -142,6 +135,8 @@ class OmniServingChat(OpenAIServingChat):
         events = self._stream(adapted_request, request, raw_request)
         try:
             opening = await anext(events)  # what is refused now is refused with a status
+        except Refused as refused:
+            return refused.response
         except OmniError as error:
             return error_response(error)
         except ValueError as error:

@@ -9,7 +9,7 @@ import orjson
 
 from sglang_omni.audio.encode import Encoder
 from sglang_omni.entrypoints.chat_request import ChatRequest
-from sglang_omni.entrypoints.errors import normalize
+from sglang_omni.entrypoints.errors import Refused, normalize, response_of
 from sglang_omni.entrypoints.sse import event
 from sglang_omni.pipeline import Speech
 
@@ -56,16 +56,21 @@ class ChatStream:
         self._usage: dict[str, Any] | None = None
 
     def text(self, line: str) -> list[bytes]:
-        """One event of SGLang's chat stream."""
+        """One event of SGLang's chat stream. Raises Refused for an error before the first word."""
         if not line.startswith(DATA):
             return [line.encode()]  # a named event that a client asked for by header
         if line.startswith("[DONE]", len(DATA)):
             return []
         payload = orjson.loads(line[len(DATA) :])
         if "error" in payload:
-            self.failed = True
             code = payload["error"].get("code")
-            return [event(normalize(code if isinstance(code, int) else 500, payload))]
+            status = code if isinstance(code, int) else 500
+            error = normalize(status, payload)
+            if self._head is None:
+                raise Refused(response_of(status, error))
+            self.failed = True
+            return [event(error)]
+        payload["id"] = self._request.rid  # of several choices, each has an id of its own
         if not payload["choices"] and payload.get("usage"):
             self._usage = payload["usage"]
             return []

@@ -36,10 +36,18 @@ def body_of(error: OmniError) -> dict[str, Any]:
 
 
 def error_response(error: OmniError) -> Response:
-    return _response(error.status, body_of(error))
+    return response_of(error.status, body_of(error))
 
 
-def _response(status: int, body: dict[str, Any]) -> Response:
+class Refused(Exception):
+    """SGLang answered with an error response instead of text."""
+
+    def __init__(self, response: Any):
+        super().__init__()
+        self.response = response
+
+
+def response_of(status: int, body: dict[str, Any]) -> Response:
     headers = {"Retry-After": RETRY_AFTER[status]} if status in RETRY_AFTER else None
     return Response(orjson.dumps(body), status, headers, media_type="application/json")
 
@@ -114,7 +122,7 @@ class OpenAIErrors:
             await send(start)
             await send({"type": "http.response.body", "body": held})
             return
-        response = _response(start["status"], normalize(start["status"], body))
+        response = response_of(start["status"], normalize(start["status"], body))
         response.raw_headers += [
             (name, value) for name, value in start["headers"] if name.decode() not in response.headers
         ]
@@ -141,7 +149,7 @@ def install(app: FastAPI) -> None:
             return await elsewhere(request, error)  # type: ignore[misc]
         assert isinstance(error, RequestValidationError)
         message, param = describe(error.errors())
-        return _response(400, error_body(400, message, param))
+        return response_of(400, error_body(400, message, param))
 
     app.add_exception_handler(OmniError, _on_omni_error)
     app.add_exception_handler(RequestValidationError, on_invalid)

@@ -34,6 +34,7 @@ class FakeThinker:
     error: Exception | None = None  # raised before the first word
     late_error: Exception | None = None  # raised after it
     forever: bool = False
+    own_ids: bool = False  # of choices
     usage: dict[str, int] = field(default_factory=lambda: {"prompt_tokens": 20, "cached_tokens": 4, "image_tokens": 5})
 
     served_model_name = "qwen3-omni"
@@ -89,7 +90,8 @@ class FakeThinker:
 
     def _output(self, request: Any, count: int, index: int) -> dict[str, Any]:
         over = count == len(self.words)
-        meta = {"id": request.rid, "finish_reason": self.finish if over else None, "completion_tokens": count}
+        id = f"{request.rid}-{index}" if self.own_ids else request.rid
+        meta = {"id": id, "finish_reason": self.finish if over else None, "completion_tokens": count}
         meta_info = {**meta, **self.usage, "weight_version": "default"}
         return {"text": "".join(self.words[:count]), "index": index, "meta_info": meta_info}
 

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import wave
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -94,9 +95,13 @@ class TestText:
         assert not any(chunk.get("usage") for chunk in chunks[:-1])
         assert finishes(chunks[:-1]) == ["stop"]
 
-    def test_several_choices(self, client: TestClient) -> None:
-        assert [c["index"] for c in post(client, HELLO, n=3).json()["choices"]] == [0, 1, 2]
-        assert finishes(stream(client, HELLO, n=3)) == ["stop"] * 3
+    def test_several_choices(self, client: TestClient, fake: Fake) -> None:
+        fake.thinker.own_ids = True
+        answer = post(client, HELLO, n=3).json()
+        assert [c["index"] for c in answer["choices"]] == [0, 1, 2]
+        chunks = stream(client, HELLO, n=3)
+        assert finishes(chunks) == ["stop"] * 3
+        assert [answer["id"], chunks[0]["id"]] == [request.rid for request in fake.thinker.requests]
 
     def test_null_means_left_out(self, client: TestClient) -> None:
         nothing = dict.fromkeys(
@@ -305,6 +310,19 @@ class TestFailures:
                 assert set(response.json()["error"]) == {"message", "type", "param", "code"}
                 assert "context length" in response.json()["error"]["message"]
         assert len(fake.pipeline.aborted) == 2
+
+    @pytest.mark.parametrize("body", [HELLO, SPOKEN])
+    @pytest.mark.parametrize("status", [HTTPStatus.BAD_REQUEST, HTTPStatus.SERVICE_UNAVAILABLE])
+    def test_what_the_scheduler_refuses_has_its_status(
+        self, client: TestClient, fake: Fake, body: dict[str, Any], status: HTTPStatus
+    ) -> None:
+        fake.thinker.words = [""]
+        fake.thinker.finish = {"type": "abort", "status_code": status, "message": "no such grammar"}
+        fake.pipeline.forever = True
+        response = post(client, body, stream=True)
+        assert response.status_code == status
+        assert response.json()["error"]["message"] == "no such grammar"
+        assert len(fake.pipeline.aborted) == (1 if body is SPOKEN else 0)
 
     def test_our_own_faults_tell_nothing(self, client: TestClient, fake: Fake) -> None:
         fake.thinker.error = RuntimeError("at /secret/path")
