@@ -17,7 +17,7 @@ import zmq
 import zmq.asyncio
 
 from sglang_omni import errors
-from sglang_omni.errors import OmniError, RequestFailed, Unavailable
+from sglang_omni.errors import InvalidRequest, OmniError, RequestFailed, Unavailable
 from sglang_omni.sidecar import messages
 from sglang_omni.sidecar.group import Sidecars
 from sglang_omni.sidecar.messages import Abort, Chunk, Failed, Finish, Heartbeat, Message, Start
@@ -138,7 +138,12 @@ class Pipeline:
 
     @contextlib.contextmanager
     def listen(self, request_id: str) -> Iterator[Speech]:
-        """Registers a request before it starts, so that no sound is missed. Raises Unavailable if a stage is down."""
+        """Registers a request before it starts, so that no sound is missed. Raises Unavailable if a stage is down.
+
+        An id is good for one request: stages remember what they were told to abort.
+        """
+        if request_id in self._speeches:
+            raise InvalidRequest(f"request {request_id!r} is already being answered")
         self.start()
         down = [name for name, status in self.health().items() if status != "healthy"]
         if down:

@@ -110,6 +110,17 @@ def test_leaving_early_frees_the_slots_of_every_stage(stages):
     run(stages, scenario)
 
 
+def test_one_request_listens_to_one_id(stages):
+    async def scenario(pipeline: Pipeline):
+        with pipeline.listen("a") as speech:
+            with pytest.raises(InvalidRequest, match="already"), pipeline.listen("a"):
+                pass
+            pipeline.speak("a", {}, 1)
+            return [said async for said in speech]
+
+    assert run(stages, scenario) == [1]
+
+
 def test_a_failure_raises_where_the_request_listens(stages):
     async def scenario(pipeline: Pipeline):
         with pipeline.listen("a") as speech:
