@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
 from typing import Annotated, Literal
 
@@ -13,6 +13,7 @@ from pydantic import Field
 
 from sglang_omni.audio.clip import BYTES_PER_SAMPLE, CHANNELS
 from sglang_omni.audio.encode import Encoder, Format, encode, find_format
+from sglang_omni.audio.tempo import Tempo
 from sglang_omni.entrypoints.body import check, read_object
 from sglang_omni.entrypoints.client import Client, staged_voice
 from sglang_omni.entrypoints.concurrency import collect, first, until_disconnected
@@ -83,8 +84,6 @@ async def speech(request: Request) -> Response:
     client.check_model(asked.model)
     if not asked.input.strip():
         raise InvalidRequest("input must not be blank", param="input")
-    if asked.speed != 1.0:
-        raise InvalidRequest("speed other than 1.0 is not supported", param="speed")
     format = find_format(asked.response_format, FORMATS, "response_format")
     speaking = Speaking(client, asked, _options(asked, client))
     if not asked.streams:
@@ -113,13 +112,14 @@ class Speaking:
         self._text = client.prompt_text.encode(asked.input)
         self._end = client.thinker.tokenizer.eos_token_id
         self._params = client.speech_params(self._prompt, options)
+        self._speed = asked.speed
         self._frames = 0
 
     async def pcm(self) -> AsyncGenerator[bytes, None]:
         """The sound as it is made; to close the generator early frees the request in every stage."""
         with self._pipeline.listen(self.id) as speech:
             self._pipeline.speak(self.id, self._params, [*self._text, self._end])
-            async for pcm in speech:
+            async for pcm in speech if self._speed == 1 else at_speed(self._speed, speech, self.sample_rate):
                 yield pcm
             self._frames = speech.frames
 
@@ -127,6 +127,14 @@ class Speaking:
     def usage(self) -> dict[str, int]:
         given = len(self._prompt) + len(self._text)
         return {"input_tokens": given, "output_tokens": self._frames, "total_tokens": given + self._frames}
+
+
+async def at_speed(speed: float, sound: AsyncIterable[bytes], sample_rate: int) -> AsyncGenerator[bytes, None]:
+    tempo = Tempo(speed, sample_rate)
+    async for pcm in sound:
+        if stretched := tempo.stretch(pcm):
+            yield stretched
+    yield tempo.finish()
 
 
 async def _whole(speaking: Speaking, format: Format) -> Response:

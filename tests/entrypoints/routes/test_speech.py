@@ -54,6 +54,12 @@ def test_streamed_bytes_are_the_sound(client: TestClient, fake: Any) -> None:
     assert streamed[44:] == fake.pipeline.pcm
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_speed(client: TestClient, fake: Any, stream: bool) -> None:
+    fake.pipeline.sound = [bytes(4800)] * 10
+    assert len(speak(client, response_format="pcm", speed=2, stream=stream).content) == 24_000
+
+
 def test_events(client: TestClient, fake: Any) -> None:
     response = speak(client, response_format="pcm", stream_format="sse")
     assert response.headers["content-type"].startswith("text/event-stream")
