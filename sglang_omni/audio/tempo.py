@@ -64,9 +64,11 @@ class Tempo:
         pieces = []
         while True:
             try:
-                pieces.append(self._sink.pull().to_ndarray()[0])  # type: ignore[union-attr]
+                frame = self._sink.pull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 break
+            assert isinstance(frame, av.AudioFrame)
+            pieces.append(frame.to_ndarray()[0])
         samples = np.concatenate(pieces)[:at_most] if pieces else np.empty(0, np.int16)
         self._sent += len(samples)
         return samples.astype("<i2").tobytes()

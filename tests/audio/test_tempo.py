@@ -1,4 +1,5 @@
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ def stretched(pcm: bytes, speed: float, chunks: list[int] | None = None) -> np.n
     """`chunks` are places to cut `pcm` at, in samples."""
     tempo = Tempo(speed, RATE)
     cuts = [0, *sorted(chunks or []), len(pcm) // 2]
-    pieces = [tempo.stretch(pcm[2 * a : 2 * b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+    pieces = [tempo.stretch(pcm[2 * a : 2 * b]) for a, b in pairwise(cuts)]
     return np.frombuffer(b"".join([*pieces, tempo.finish()]), "<i2")
 
 
