@@ -1,5 +1,6 @@
 """The body of `POST /v1/chat/completions`: SGLang's request with the fields that media and speech need."""
 
+import re
 import uuid
 from typing import Annotated, Any, Literal
 
@@ -29,7 +30,10 @@ WHOLE_FORMATS = ("wav", "mp3", "flac", "opus", "aac", "pcm16")
 STREAM_FORMATS = ("pcm16", "wav")
 MEDIA = {"images": "image_url", "audios": "audio_url", "videos": "video_url"}
 PARTS = {"text": str, "image_url": dict, "audio_url": dict, "video_url": dict, "input_audio": dict}
+TEMPLATE_NAMES = ("messages", "tools", "tokenize", "add_generation_prompt", "return_dict", "return_tensors")
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+
+RequestId = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class AudioOutput(Section):
@@ -74,7 +78,8 @@ class ChatRequest(ChatCompletionRequest):
     talker_top_k: TopK | None = None
     talker_repetition_penalty: RepetitionPenalty | None = None
     talker_max_new_tokens: Count | None = None
-    request_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    request_id: RequestId | None = None
+    rid: Annotated[str, Field(max_length=128)] = ""  # SGLang's name for it
 
     # Fields of OpenAI's and of gateways that say nothing about the answer.
     metadata: dict[str, Any] | None = None
@@ -107,12 +112,11 @@ def parse_chat(body: dict[str, Any]) -> ChatRequest:
     request = check(ChatRequest, _with_media(body))
     _apply_thinker_sampling(request)
     _apply_video_options(request)
+    _check_stop_regex(request.stop_regex)
     _check_modalities(request)
     _check_conflicts(request)
-    if request.rid is None:
-        # SGLang aborts every request whose id begins with the one given, so none may be another's beginning.
-        suffix = uuid.uuid4().hex
-        request.rid = f"{request.request_id}-{suffix}" if request.request_id else f"chatcmpl-{suffix}"
+    # Ids are unique, and none begins another: SGLang aborts every request whose id begins with the one given.
+    request.rid = f"{request.request_id or request.rid or 'chatcmpl'}-{uuid.uuid4().hex}"
     return request
 
 
@@ -126,9 +130,9 @@ def _check_messages(messages: Any) -> None:
         if not isinstance(message, dict):
             raise InvalidRequest(f"{where} must be an object", param=where)
         role = message.get("role")
-        if not isinstance(role, str) or role.lower() not in ROLES:
+        if role not in ROLES:
             raise InvalidRequest(f"{where}.role must be one of {', '.join(ROLES)}", param=f"{where}.role")
-        _check_content(message.get("content"), role.lower(), f"{where}.content")
+        _check_content(message.get("content"), role, f"{where}.content")
         if message.get("audio") is not None and not message.get("content"):
             raise InvalidRequest(
                 f"{where}.audio: spoken answers are not kept here; send the transcript as content",
@@ -163,6 +167,11 @@ def _check_structured(body: dict[str, Any]) -> None:
         if name in body and not isinstance(body[name], kind):
             what = "an object" if kind is dict else "a list"
             raise InvalidRequest(f"{name} must be {what}", param=name)
+    for name in body.get("chat_template_kwargs", ()):
+        if name in TEMPLATE_NAMES:
+            raise InvalidRequest(
+                f"chat_template_kwargs cannot have {name}, which the server sets", param="chat_template_kwargs"
+            )
 
 
 def _check_media(name: str, items: Any) -> None:
@@ -176,7 +185,7 @@ def _with_media(body: dict[str, Any]) -> dict[str, Any]:
     if not parts:
         return body
     messages = list(body["messages"])
-    users = [index for index, message in enumerate(messages) if message["role"].lower() == "user"]
+    users = [index for index, message in enumerate(messages) if message["role"] == "user"]
     if not users:
         raise InvalidRequest("images, audios and videos need a user message to stand in", param="messages")
     last = messages[users[-1]]
@@ -210,6 +219,16 @@ def _apply_video_options(request: ChatRequest) -> None:
         request.mm_processor_kwargs = {**(request.mm_processor_kwargs or {}), **options}
 
 
+def _check_stop_regex(given: str | list[str] | None) -> None:
+    for pattern in [given] if isinstance(given, str) else given or ():
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise InvalidRequest(
+                f"stop_regex {pattern!r} is no regular expression: {error}", param="stop_regex"
+            ) from None
+
+
 def _check_modalities(request: ChatRequest) -> None:
     for modality in request.modalities:
         if modality not in ("text", "audio"):
@@ -219,6 +238,10 @@ def _check_modalities(request: ChatRequest) -> None:
 
 
 def _check_conflicts(request: ChatRequest) -> None:
+    if request.top_logprobs is not None and not request.logprobs:
+        raise InvalidRequest("top_logprobs acts only with logprobs: true", param="top_logprobs")
+    if request.stream_options is not None and not request.stream:
+        raise InvalidRequest("stream_options acts only with stream: true", param="stream_options")
     if not request.speaks:
         sampling = request.stage_sampling
         for name in (

@@ -21,6 +21,7 @@ from sglang_omni.errors import OmniError
 logger = logging.getLogger(__name__)
 
 OTHER_DIALECTS = ("/v1/messages", "/v1/systemone", "/api/")  # Anthropic's, System One's and Ollama's own bodies
+NO_FIELDS = ("body", "query", "str", "constrained-str", "int", "float", "bool")  # in pydantic's locations
 RETRY_AFTER = {429: "1", 503: "5"}
 CODES = {401: "invalid_api_key", 403: "forbidden"}
 OUR_FAULT = "The server failed on this request; its log says why."
@@ -65,7 +66,7 @@ def describe(errors: Sequence[Any]) -> tuple[str, str | None]:
 
 def _path(location: tuple[str | int, ...]) -> list[str]:
     """The part of pydantic's location that is written in the request: no class names, no `list[str]`."""
-    steps = [part for part in location if part not in ("body", "query", "str", "int", "float", "bool")]
+    steps = [part for part in location if part not in NO_FIELDS]
     named = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps]
     return [step for step in named if re.fullmatch(r"\[\d+\]|\.[a-z_0-9-]+", step)]
 

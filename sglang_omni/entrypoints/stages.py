@@ -12,7 +12,8 @@ RepetitionPenalty = Annotated[float, Field(gt=0, le=2)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Count = Annotated[int, Field(ge=1)]
-Stop = str | Annotated[list[str], Field(max_length=4)]
+StopString = Annotated[str, Field(min_length=1)]
+Stop = StopString | Annotated[list[StopString], Field(max_length=4)]
 
 
 class Section(BaseModel):

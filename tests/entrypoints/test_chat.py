@@ -126,11 +126,12 @@ class TestText:
         assert "<|im_end|><|image_pad|>" in tokenizer.decode(ids)
 
     def test_a_request_id_never_begins_another(self, client: TestClient, fake: Fake) -> None:
-        for request_id in ("a", "ab"):
-            post(client, HELLO, request_id=request_id)
-        first, second = (request.rid for request in fake.thinker.requests)
-        assert first.startswith("a-")
-        assert not second.startswith(first)
+        for fields in ({"request_id": "a"}, {"rid": "a"}, {"request_id": "ab"}, {"rid": "ab"}):
+            post(client, HELLO, **fields)
+        ids = [request.rid for request in fake.thinker.requests]
+        assert ids[0].startswith("a-")
+        assert ids[1].startswith("a-")
+        assert not any(other.startswith(id) for id in ids for other in ids if other is not id)
 
 
 class TestMedia:
@@ -323,6 +324,15 @@ class TestFailures:
         assert response.status_code == status
         assert response.json()["error"]["message"] == "no such grammar"
         assert len(fake.pipeline.aborted) == (1 if body is SPOKEN else 0)
+
+    def test_nobody_waits_for_the_sound_of_an_aborted_answer(self, client: TestClient, fake: Fake) -> None:
+        fake.thinker.finish = {"type": "abort", "message": "Aborted"}
+        fake.pipeline.forever = True
+        assert post(client, SPOKEN).status_code == 500
+        *_, last, done = post(client, SPOKEN, stream=True).text.split("\n\n")[:-1]
+        assert json.loads(last.removeprefix("data: "))["error"]["message"] == "the request was aborted"
+        assert done == "data: [DONE]"
+        assert len(fake.pipeline.aborted) == 2
 
     def test_our_own_faults_tell_nothing(self, client: TestClient, fake: Fake) -> None:
         fake.thinker.error = RuntimeError("at /secret/path")
