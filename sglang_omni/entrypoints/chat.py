@@ -17,12 +17,12 @@ from sglang.srt.managers.io_struct import GenerateReqInput
 
 from sglang_omni.audio.encode import encode, find_format
 from sglang_omni.entrypoints.chat_request import STREAM_FORMATS, WHOLE_FORMATS, ChatRequest
-from sglang_omni.entrypoints.chat_stream import ChatStream, new_audio_id, usage_details
+from sglang_omni.entrypoints.chat_stream import ABORTED, ABORTED_MESSAGE, ChatStream, new_audio_id, usage_details
 from sglang_omni.entrypoints.client import Client
 from sglang_omni.entrypoints.concurrency import collect, first, interleave, together, until_disconnected
 from sglang_omni.entrypoints.errors import OUR_FAULT, Refused, body_of, error_body, error_response
 from sglang_omni.entrypoints.sse import DONE, EventStream, event
-from sglang_omni.errors import OmniError
+from sglang_omni.errors import OmniError, RequestFailed
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +102,8 @@ class OmniServingChat(OpenAIServingChat):
         response = await super()._handle_non_streaming_request(adapted_request, request, raw_request)
         if not isinstance(response, ChatCompletionResponse):
             raise Refused(response)
+        if request.speaks and response.choices[0].finish_reason == ABORTED:
+            raise RequestFailed(ABORTED_MESSAGE)  # there will be no sound to wait for
         response.id = request.rid  # of several choices, each has an id of its own
         return response
 

@@ -11,9 +11,12 @@ from sglang_omni.audio.encode import Encoder
 from sglang_omni.entrypoints.chat_request import ChatRequest
 from sglang_omni.entrypoints.errors import Refused, normalize, response_of
 from sglang_omni.entrypoints.sse import event
+from sglang_omni.errors import RequestFailed
 from sglang_omni.pipeline import Speech
 
 DATA = "data: "
+ABORTED = "abort"  # SGLang's finish reason for a request that was aborted by its id, which is no error there
+ABORTED_MESSAGE = "the request was aborted"
 
 
 def new_audio_id() -> str:
@@ -56,7 +59,8 @@ class ChatStream:
         self._usage: dict[str, Any] | None = None
 
     def text(self, line: str) -> list[bytes]:
-        """One event of SGLang's chat stream. Raises Refused for an error before the first word."""
+        """One event of SGLang's chat stream. Raises Refused for an error before the first word, RequestFailed for
+        an abort of a spoken answer."""
         if not line.startswith(DATA):
             return [line.encode()]  # a named event that a client asked for by header
         if line.startswith("[DONE]", len(DATA)):
@@ -74,6 +78,8 @@ class ChatStream:
         if not payload["choices"] and payload.get("usage"):
             self._usage = payload["usage"]
             return []
+        if self._request.speaks and any(choice.get("finish_reason") == ABORTED for choice in payload["choices"]):
+            raise RequestFailed(ABORTED_MESSAGE)  # there will be no sound to wait for
         if self._held or any(choice.get("finish_reason") for choice in payload["choices"]):
             self._held.append(payload)
             return []
