@@ -74,8 +74,8 @@ class _Codec:
     """One of FFmpeg's encoders writing to `file`."""
 
     def __init__(self, format: Format, sample_rate: int, file: io.RawIOBase | io.BytesIO):
-        # Ogg would otherwise hold a second of sound back before it writes a page.
-        options = {"page_duration": "40000"} if format.container == "ogg" else {}
+        # Ogg would otherwise hold a second of sound back before it writes a page, and number its streams at random.
+        options = {"page_duration": "40000", "fflags": "bitexact"} if format.container == "ogg" else {}
         self._container = av.open(file, "w", format=format.container, options=options)
         self._stream: av.AudioStream = self._container.add_stream(format.codec, rate=sample_rate, layout="mono")  # type: ignore[arg-type, assignment]
         self._sample_rate = sample_rate
