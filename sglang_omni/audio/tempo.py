@@ -1,6 +1,7 @@
 """Faster or slower at the same pitch: FFmpeg's `atempo` (WSOLA: Verhelst and Roelands, 1993)."""
 
 import math
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -24,7 +25,7 @@ class Tempo:
         self._sample_rate = sample_rate
         self._graph = Graph()
         last = source = self._graph.add_abuffer(
-            format="s16", sample_rate=sample_rate, layout="mono", time_base=f"1/{sample_rate}"
+            format="s16", sample_rate=sample_rate, layout="mono", time_base=Fraction(1, sample_rate)
         )
         filters = max(1, math.ceil(math.log(speed, STEP)))
         for _ in range(filters):
