@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sglang_omni.errors import ConfigError
 from sglang_omni.sidecar.runner import Runner
 
 
@@ -22,6 +23,10 @@ class StageOptions:
     slots: int = 8
     threads: int = 1
     options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.slots < 1 or self.threads < 1:
+            raise ConfigError(f"a stage needs a slot and a thread at least; asked for {self.slots} and {self.threads}")
 
 
 @dataclass(frozen=True)
