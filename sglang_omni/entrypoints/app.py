@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from sglang.srt.entrypoints.engine import init_tokenizer_manager
+from sglang.srt.managers.io_struct import GenerateReqInput
 from sglang.srt.managers.tokenizer_manager import TokenizerManager
 
 from sglang_omni.entrypoints import errors
@@ -31,11 +32,16 @@ class OmniTokenizerManager(TokenizerManager):
             self._subprocess_watchdog.stop()
 
     def _validate_one_request(self, obj: Any, input_ids: list[int] | None) -> None:
-        """SGLang's checks, and one it leaves out: such an id would end the scheduler's process."""
+        """SGLang's checks, and some it leaves out: what they refuse would end the scheduler's process."""
         super()._validate_one_request(obj, input_ids)
         size = self.model_config.vocab_size
         if input_ids and not (min(input_ids) >= 0 and max(input_ids) < size):
             raise ValueError(f"input_ids must be token ids, from 0 to {size - 1}")
+        if isinstance(obj, GenerateReqInput):
+            if (obj.logprob_start_len or 0) < -1:
+                raise ValueError("logprob_start_len must be at least -1")
+            if not isinstance((obj.sampling_params or {}).get("custom_params"), dict | None):
+                raise ValueError("custom_params must be an object")
 
     @property
     def serving_chat_class(self) -> Callable[..., OmniServingChat]:

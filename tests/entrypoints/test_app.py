@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sglang.srt.managers.io_struct import GenerateReqInput
 from sglang.srt.managers.tokenizer_manager import TokenizerManager
 
 from sglang_omni.entrypoints import errors
@@ -67,15 +68,27 @@ def test_a_refused_method_names_the_allowed(client: TestClient) -> None:
     assert client.get("/v1/chat/completions").headers["allow"] == "POST"
 
 
-@pytest.mark.parametrize("ids", [[-1], [1024], [3, 2**40]])
-def test_ids_outside_the_vocabulary_never_reach_the_thinker(ids: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("ids", "fields", "message"),
+    [
+        ([-1], {}, "from 0 to 1023"),
+        ([1024], {}, "from 0 to 1023"),
+        ([3, 2**40], {}, "from 0 to 1023"),
+        ([3], {"logprob_start_len": -2}, "logprob_start_len"),
+        ([3], {"sampling_params": {"custom_params": 5}}, "custom_params"),
+    ],
+)
+def test_what_would_end_the_thinker_never_reaches_it(
+    ids: list[int], fields: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(TokenizerManager, "_validate_one_request", lambda *_: None)
     manager = OmniTokenizerManager.__new__(OmniTokenizerManager)
     manager.model_config = SimpleNamespace(vocab_size=1024)  # type: ignore[assignment]
-    manager._validate_one_request(None, [0, 1023])
-    manager._validate_one_request(None, None)  # embeddings instead of ids
-    with pytest.raises(ValueError, match="from 0 to 1023"):
-        manager._validate_one_request(None, ids)
+    manager._validate_one_request(GenerateReqInput(), [0, 1023])
+    manager._validate_one_request(GenerateReqInput(), None)  # embeddings instead of ids
+    manager._validate_one_request(GenerateReqInput(logprob_start_len=-1, sampling_params={"custom_params": {}}), [])
+    with pytest.raises(ValueError, match=message):
+        manager._validate_one_request(GenerateReqInput(**fields), ids)
 
 
 def test_anthropics_route_keeps_its_own_body(client: TestClient) -> None:
