@@ -107,6 +107,21 @@ def reference_generate(
     )
 
 
+def reference_positions(model_path: Path, inputs: BatchFeature, use_audio_in_video: bool = False) -> torch.Tensor:
+    """The thinker's mrope positions of a prompt, (3, prompt)."""
+    sounds = inputs["feature_attention_mask"].sum(1) if "feature_attention_mask" in inputs else None
+    positions, _ = reference_model(model_path).thinker.get_rope_index(
+        inputs["input_ids"],
+        inputs.get("image_grid_thw"),
+        inputs.get("video_grid_thw"),
+        inputs["attention_mask"],
+        use_audio_in_video,
+        sounds,
+        inputs.get("video_second_per_grid"),
+    )
+    return positions[:, 0].long()
+
+
 class _Recorder:
     """Calls a function and remembers the last call: intermediate results that `generate` keeps to itself."""
 

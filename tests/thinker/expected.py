@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tests.models.qwen3_omni.conversations import CONVERSATIONS, Conversation
-from tests.reference import reference_generate, reference_inputs, reference_model
+from tests.reference import reference_generate, reference_inputs, reference_model, reference_positions
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,10 @@ def expect(model_path: Path, conversation: Conversation) -> Expected:
     answer = reference_generate(
         model_path, inputs, audio=False, max_tokens=conversation.max_tokens, use_audio_in_video=sounding
     )
-    positions, _ = model.thinker.get_rope_index(
-        inputs["input_ids"],
-        inputs.get("image_grid_thw"),
-        inputs.get("video_grid_thw"),
-        inputs["attention_mask"],
-        sounding,
-        inputs["feature_attention_mask"].sum(1) if "feature_attention_mask" in inputs else None,
-        inputs.get("video_second_per_grid"),
-    )
     config = model.config.thinker_config
     placeholders = [config.audio_token_id, config.image_token_id, config.video_token_id]
     media = torch.isin(answer.prompt_ids, torch.tensor(placeholders))
     rows = answer.hidden[: len(answer.prompt_ids)][media]
-    return Expected(answer.prompt_ids, positions[:, 0].long(), rows, answer.text_ids.tolist())
+    return Expected(
+        answer.prompt_ids, reference_positions(model_path, inputs, sounding), rows, answer.text_ids.tolist()
+    )

@@ -10,7 +10,7 @@ from PIL import Image
 from transformers import BatchFeature
 
 from sglang_omni.models.qwen3_omni.prompt import media_mask
-from tests.reference import Answer, reference_generate, reference_inputs, reference_model
+from tests.reference import Answer, reference_generate, reference_inputs, reference_model, reference_positions
 
 NOISE = np.random.default_rng(0)
 SOUND = NOISE.normal(scale=0.1, size=16_000).astype(np.float32)
@@ -98,19 +98,9 @@ def told(model_path: Path, name: str) -> Told:
     model = reference_model(model_path)
     tokens = answer.text_ids.tolist()
     length = len(answer.prompt_ids)
-    lengths = inputs["feature_attention_mask"].sum(1) if "feature_attention_mask" in inputs else None
-    positions, _ = model.thinker.get_rope_index(
-        inputs["input_ids"],
-        inputs.get("image_grid_thw"),
-        inputs.get("video_grid_thw"),
-        inputs["attention_mask"],
-        sounding,
-        lengths,
-        inputs.get("video_second_per_grid"),
-    )
     params = {
         "prompt_ids": answer.prompt_ids,
-        "positions": positions[:, 0].long(),
+        "positions": reference_positions(model_path, inputs, sounding),
         "media_rows": answer.hidden[:length][media_mask(model.config, answer.prompt_ids)],
     }
     return Told(inputs, params, tokens if tokens[-1] == model.config.im_end_token_id else tokens[:-1], answer)
