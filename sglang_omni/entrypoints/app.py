@@ -40,6 +40,8 @@ class OmniTokenizerManager(TokenizerManager):
         if isinstance(obj, GenerateReqInput):
             if (obj.logprob_start_len or 0) < -1:
                 raise ValueError("logprob_start_len must be at least -1")
+            if not 0 <= (obj.top_logprobs_num or 0) <= size:
+                raise ValueError(f"no more than {size} log probabilities per token exist")
             if not isinstance((obj.sampling_params or {}).get("custom_params"), dict | None):
                 raise ValueError("custom_params must be an object")
 
