@@ -113,7 +113,7 @@ class Scheduler:
     def _abort(self, request_id: str) -> None:
         request = self.requests.get(request_id)
         if request is not None:
-            self._release(request)
+            self._drop(request)
             return
         self.aborted[request_id] = None
         if len(self.aborted) > REMEMBERED_ABORTS:
@@ -188,13 +188,17 @@ class Scheduler:
             logger.error("%s: a step for %s failed", self.name, [r.id for r in batch], exc_info=error)
             error = RequestFailed(f"the {self.name} failed on this request")
         for request in batch:
-            self._release(request)
-            if request.sent:
-                self.downstream([Abort(request.id)])
+            self._drop(request)
             self._tell(request.id, error)
 
     def _tell(self, request_id: str, error: OmniError) -> None:
         self.listener([Failed(request_id, type(error).__name__, str(error))])
+
+    def _drop(self, request: Request) -> None:
+        """Ends it here and, where they have heard of it, downstream: who aborts may not know every stage."""
+        self._release(request)
+        if request.sent:
+            self.downstream([Abort(request.id)])
 
     def _release(self, request: Request) -> None:
         if self.requests.pop(request.id, None) is None:

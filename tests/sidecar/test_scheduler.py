@@ -160,6 +160,13 @@ def test_any_arrival_order_gives_the_solo_answer_and_frees_every_slot(requests, 
             assert said == solo(numbers)
 
 
+def test_an_abort_goes_on_to_where_the_request_is_known(stage: Stage):
+    stage.receive(Start("silent", {}), Start("heard", {}), Chunk("heard", 2))
+    stage.scheduler.step()
+    stage.receive(Abort("silent"), Abort("heard"))
+    assert stage.sent == [Start("heard", {}), Chunk("heard", 2), Abort("heard")]
+
+
 @pytest.mark.parametrize("kind", ["impossible", "plain"])
 def test_a_thousand_that_end_as_soon_as_they_are_admitted(kind: str):
     stage = Stage(slots=1)
