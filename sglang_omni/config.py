@@ -1,18 +1,37 @@
 """How a server is started: our options, and SGLang's own arguments as they were written."""
 
 import argparse
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
+from sglang_omni import config_file
+from sglang_omni.config_file import Entry
 from sglang_omni.errors import ConfigError
-from sglang_omni.models.spec import ModelSpec, StageOptions
+from sglang_omni.models import families
+from sglang_omni.models.spec import ModelSpec, Option, StageOptions
+
+DTYPES = "auto", "float32", "bfloat16", "float16"
+MEDIA_LIMITS = {
+    "max_bytes": (int, "bytes of one file (default: 256 MiB)"),
+    "max_pixels": (int, "pixels of one picture, or of one frame of a video (default: 64 Mi)"),
+    "max_video_pixels": (int, "pixels of all sampled frames of one video (default: 512 Mi)"),
+    "max_seconds": (float, "length of one sound or video (default: 3600)"),
+    "fetch_seconds": (float, "time for one download (default: 30)"),
+    "decode_seconds": (float, "time for decoding one file (default: 60)"),
+}
 
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """What `sgl-omni serve` was told. None is "decide for me"."""
+    """What `sgl-omni serve` was told. None is "decide for me".
+
+    `stage_settings` are by stage; `media_limits` are those of `media.MediaPolicy` that were given; SGLang's options
+    are those of the config file, `thinker`, followed by those of the command line, `sglang`.
+    """
 
     model_path: str | None
     host: str
@@ -20,33 +39,94 @@ class ServeOptions:
     model_name: str | None
     log_level: str
     text_only: bool
-    talker_device: str | None
-    talker_slots: int
-    code2wav_device: str | None
-    code2wav_slots: int
-    sidecar_threads: int
     allowed_local_media_path: Path
     allowed_media_domain: tuple[str, ...]
     allow_private_media: bool
+    media_limits: Mapping[str, Any]
+    stage_settings: Mapping[str, Mapping[str, Any]]
+    thinker: tuple[Entry, ...] = ()
     sglang: tuple[str, ...] = ()
 
-    def stage(self, name: str, model_path: str, device: str) -> StageOptions:
-        """How the sidecar `name` runs; `device` is for when none was asked for."""
-        return StageOptions(
-            model_path=model_path,
-            device=getattr(self, f"{name}_device", None) or device,
-            slots=getattr(self, f"{name}_slots", StageOptions.slots),
-            threads=self.sidecar_threads,
+    def stages(self, spec: ModelSpec, model_path: str, device: str) -> dict[str, StageOptions]:
+        """How the sidecars of `spec` run; `device` is for those that none was asked for."""
+        result = {}
+        for stage in spec.stages:
+            settings = {name: value for name, value in self.stage_settings[stage.name].items() if value is not None}
+            every = {name: settings.pop(name) for name in ("device", "dtype", "slots", "threads") if name in settings}
+            for name in settings.keys() - stage.options.keys():
+                raise ConfigError(f"{spec.served_name} has no {stage.name}.{name}")
+            result[stage.name] = StageOptions(model_path, **{"device": device, **every}, options=settings)
+        return result
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value, and where it comes from."""
+
+    value: Any
+    origin: str
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """`settings` are ours by key, as `port` and `talker.slots`; the rest is as in ServeOptions."""
+
+    settings: Mapping[str, Setting]
+    thinker: tuple[Entry, ...]
+    sglang: tuple[str, ...]
+
+    def section(self, name: str) -> dict[str, Any]:
+        prefix = f"{name}."
+        return {key[len(prefix) :]: s.value for key, s in self.settings.items() if key.startswith(prefix)}
+
+    def options(self) -> ServeOptions:
+        media = self.section("media")
+        limits = {name: value for name in MEDIA_LIMITS if (value := media.pop(name)) is not None}
+        media["allowed_media_domain"] = tuple(media["allowed_media_domain"])
+        return ServeOptions(
+            **{key: setting.value for key, setting in self.settings.items() if "." not in key},
+            **media,
+            media_limits=limits,
+            stage_settings={name: self.section(name) for name in stage_options()},
+            thinker=self.thinker,
+            sglang=self.sglang,
         )
 
-    def stages(self, spec: ModelSpec, model_path: str, device: str) -> dict[str, StageOptions]:
-        return {stage.name: self.stage(stage.name, model_path, device) for stage in spec.stages}
+
+def stage_options() -> dict[str, dict[str, Option]]:
+    """Every known family's stages, in order, and the options that they alone have."""
+    result: dict[str, dict[str, Option]] = {}
+    for spec in families().values():
+        for stage in spec.stages:
+            result.setdefault(stage.name, {}).update(stage.options)
+    return result
+
+
+def sections() -> tuple[str, ...]:
+    """Of the config file."""
+    return "thinker", *stage_options(), "media"
+
+
+def positive(number: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Reads an int or a float above zero."""
+
+    def read(text: str) -> Any:
+        try:
+            value = number(text)
+        except ValueError:
+            value = 0
+        if not 0 < value < float("inf"):
+            kind = "an integer" if number is int else "a number"
+            raise argparse.ArgumentTypeError(f"must be {kind} above 0, not {text!r}")
+        return value
+
+    return read
 
 
 def parser(program: str = "sgl-omni serve") -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog=program,
-        usage=f"{program} [--model-path MODEL] [--port PORT] [options] [SGLang's options]",
+        usage=f"{program} [--model-path MODEL] [--config FILE] [options] [SGLang's options]",
         description="Serve a model that hears, sees and speaks behind one OpenAI-compatible server.",
         epilog=dedent("""\
             Every option of SGLang's server works here too, for example:
@@ -78,29 +158,21 @@ def parser(program: str = "sgl-omni serve") -> argparse.ArgumentParser:
         help="the name in /v1/models and in requests (default: the family's, such as qwen3-omni)",
     )
     add("--log-level", default="info", metavar="LEVEL", help="debug, info, warning or error (default: %(default)s)")
-    add("--text-only", action="store_true", help="answer with text alone; load neither talker nor code2wav")
-
-    speech = result.add_argument_group("speech")
-    for stage in ("talker", "code2wav"):
-        speech.add_argument(
-            f"--{stage}-device",
-            metavar="DEVICE",
-            help=f"where the {stage} runs, such as cuda:1 (default: cuda if there is any, else cpu)",
-        )
-        speech.add_argument(
-            f"--{stage}-slots",
-            type=int,
-            default=StageOptions.slots,
-            metavar="N",
-            help=f"requests that the {stage} serves at once (default: %(default)s)",
-        )
-    speech.add_argument(
-        "--sidecar-threads", type=int, default=1, metavar="N", help="CPU threads of each (default: %(default)s)"
+    add(
+        "--text-only",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="answer with text alone; load neither talker nor code2wav",
     )
+    add("--config", type=Path, metavar="FILE", help="read options from a page of YAML; those written here win over it")
+
+    for stage, options in stage_options().items():
+        _add_stage(result.add_argument_group(stage), stage, options)
 
     media = result.add_argument_group("pictures, sounds and videos in requests")
     media.add_argument(
         "--allowed-local-media-path",
+        dest="media.allowed_local_media_path",
         type=Path,
         default=Path.cwd(),
         metavar="DIR",
@@ -108,22 +180,72 @@ def parser(program: str = "sgl-omni serve") -> argparse.ArgumentParser:
     )
     media.add_argument(
         "--allowed-media-domain",
+        dest="media.allowed_media_domain",
         action="append",
         default=[],
         metavar="DOMAIN",
         help="fetch URLs from this domain alone; may be repeated (default: every public address)",
     )
-    media.add_argument("--allow-private-media", action="store_true", help="fetch URLs from private addresses too")
+    media.add_argument(
+        "--allow-private-media",
+        dest="media.allow_private_media",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="fetch URLs from private addresses too",
+    )
+    for name, (number, text) in MEDIA_LIMITS.items():
+        option = f"--media-{name.replace('_', '-')}"
+        media.add_argument(option, dest=f"media.{name}", type=positive(number), metavar="N", help=text)
     return result
 
 
-def parse(argv: Sequence[str], program: str = "sgl-omni serve") -> ServeOptions:
-    """Ours are checked here; the rest is SGLang's, and checked by `serve` with SGLang's own parser."""
+def _add_stage(group: argparse._ArgumentGroup, stage: str, options: Mapping[str, Option]) -> None:
+    def add(name: str, help: str, **settings: Any) -> None:
+        group.add_argument(f"--{stage}-{name.replace('_', '-')}", dest=f"{stage}.{name}", help=help, **settings)
+
+    whole = positive(int)
+    every = StageOptions
+    add("device", "where it runs, such as cuda:1 (default: cuda if there is any, else cpu)", metavar="DEVICE")
+    add("dtype", "auto (the checkpoint's), float32, ... (default: %(default)s)", choices=DTYPES, default=every.dtype)
+    add("slots", "requests served at once (default: %(default)s)", type=whole, default=every.slots, metavar="N")
+    add("threads", "CPU threads (default: %(default)s)", type=whole, default=every.threads, metavar="N")
+    for name, option in options.items():
+        add(name, option.help, type=whole, metavar="N", nargs="+" if option.many else None)
+
+
+def resolve(argv: Sequence[str], program: str = "sgl-omni serve") -> Resolved:
+    """Defaults, then the config file, then the command line.
+
+    Ours are checked here, SGLang's by `entrypoints.sglang_args` with SGLang's own parser.
+    """
     if argv and not argv[0].startswith("-"):
         argv = ["--model-path", *argv]  # as in `sglang serve MODEL`
-    known, rest = parser(program).parse_known_args(argv)
-    if any(argument.split("=")[0] == "--config" for argument in rest):
-        raise ConfigError("--config is not supported yet: write the options on the command line")
-    options = vars(known)
-    options["allowed_media_domain"] = tuple(options["allowed_media_domain"])
-    return ServeOptions(**options, sglang=tuple(rest))
+    ours = parser(program)
+    told, sglang = config_file.given(ours, argv)
+    path = told.pop("config", None)
+    entries = config_file.read(path, sections()) if path else []
+
+    ours.exit_on_error = False
+    names = {action.dest: action.option_strings[0] for action in ours._actions if action.dest not in ("help", "config")}
+    settings = {action.dest: default(action) for action in ours._actions if action.dest in names}
+    thinker = []
+    for entry in entries:
+        if entry.key in names:
+            _, values = entry.read(ours, names[entry.key])  # an empty list is no argument
+            settings[entry.key] = Setting(values.get(entry.key, settings[entry.key].value), entry.where)
+        elif entry.key.startswith("thinker.") and entry.option not in ours._option_string_actions:
+            thinker.append(entry)
+        else:
+            raise config_file.unknown(entry, [*names, *sections()])
+    settings.update({key: Setting(value, "command line") for key, value in told.items()})
+    return Resolved(settings, tuple(thinker), tuple(sglang))
+
+
+def default(action: argparse.Action) -> Setting:
+    """What `action` is where nobody says, in the words of its help where that is "decide for me"."""
+    words = re.search(r"\((default: .*)\)", action.help or "")
+    return Setting(action.default, words[1] if words and action.default is None else "default")
+
+
+def parse(argv: Sequence[str], program: str = "sgl-omni serve") -> ServeOptions:
+    return resolve(argv, program).options()

@@ -1,4 +1,4 @@
-"""`sgl-omni`: serve a model, or write the demo model."""
+"""`sgl-omni`: serve a model, show how it would be served, or write the demo model."""
 
 import argparse
 import sys
@@ -13,6 +13,7 @@ USAGE = """\
 usage: sgl-omni COMMAND ...
 
   serve                 serve a model (without --model-path: a small demo model)
+  config                show what `serve` would go by, and where each value comes from
   demo-model DIR        write the demo model, a checkpoint in Qwen3-Omni's layout
   version
 
@@ -33,6 +34,17 @@ def serve(argv: Sequence[str], program: str = "sgl-omni serve") -> int:
     except StartupError as error:
         print(f"sgl-omni: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
+
+
+def show_config(argv: Sequence[str]) -> int:
+    from sglang_omni.entrypoints.show_config import page
+
+    try:
+        print(page(config.resolve(argv, "sgl-omni config")), end="")
+    except StartupError as error:
+        print(f"sgl-omni: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def demo_model(argv: Sequence[str]) -> int:
@@ -60,6 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     command, *rest = (sys.argv[1:] if argv is None else list(argv)) or ["--help"]
     if command == "serve":
         return serve(rest)
+    if command == "config":
+        return show_config(rest)
     if command == "demo-model":
         return demo_model(rest)
     if command in ("version", "--version"):

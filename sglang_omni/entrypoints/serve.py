@@ -79,6 +79,7 @@ def _run(options: ServeOptions, spec: ModelSpec, model_path: Path, started: Exit
         directory=options.allowed_local_media_path,
         domains=options.allowed_media_domain,
         private=options.allow_private_media,
+        **options.media_limits,
     )
     install(app, pipeline)
     started.callback(lambda: hasattr(app.state, "omni") and app.state.omni.thinker.stop_watching())

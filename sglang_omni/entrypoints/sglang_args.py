@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sglang_omni import config
+from sglang_omni import config, config_file
 from sglang_omni.errors import ConfigError
 from sglang_omni.models.spec import ModelSpec
 
@@ -28,12 +28,49 @@ def check_known(argv: Sequence[str], known: Sequence[str]) -> None:
         raise ConfigError(f"unknown option {name}" + (f"; did you mean {close[0]}?" if close else ""))
 
 
-def server_args(options: config.ServeOptions, spec: ModelSpec, model_path: Path) -> "ServerArgs":
-    from sglang.srt.server_args import ServerArgs, prepare_server_args
+def their_parser() -> argparse.ArgumentParser:
+    """SGLang's, that raises ArgumentError and needs no model."""
+    from sglang.srt.server_args import ServerArgs
 
-    theirs = argparse.ArgumentParser(allow_abbrev=False)
-    ServerArgs.add_cli_args(theirs)
-    check_known(options.sglang, option_names(theirs) + option_names(config.parser()))
+    result = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
+    ServerArgs.add_cli_args(result)
+    for action in result._actions:
+        action.required = False
+    return result
+
+
+def told(thinker: Sequence[config_file.Entry], sglang: Sequence[str]) -> tuple[list[str], dict[str, config.Setting]]:
+    """The thinker's options of file and command line as arguments, and by key. Raises ConfigError for a wrong one."""
+    theirs = their_parser()
+    check_known(sglang, option_names(theirs) + option_names(config.parser()))
+    keys = [config_file.key("thinker", name) for name in option_names(theirs) if name.startswith("--")]
+    arguments: list[str] = []
+    settings: dict[str, config.Setting] = {}
+    for entry in thinker:
+        if entry.key not in keys:
+            raise config_file.unknown(entry, keys)
+        words, values = entry.read(theirs, entry.option)
+        arguments += words
+        settings.update({name: config.Setting(value, entry.where) for name, value in values.items()})
+    try:
+        values, rest = config_file.given(theirs, sglang)
+    except argparse.ArgumentError as error:
+        raise ConfigError(str(error)) from None
+    if rest:
+        raise ConfigError(f"{rest[0]!r} belongs to no option")
+    settings.update({name: config.Setting(value, "command line") for name, value in values.items()})
+    names = {action.dest: action.option_strings[0] for action in theirs._actions}
+    by_key = {}
+    for name, setting in settings.items():
+        key = config_file.key("thinker", name)
+        by_key[key if key in keys else config_file.key("thinker", names.get(name, name))] = setting
+    return [*arguments, *sglang], by_key
+
+
+def server_args(options: config.ServeOptions, spec: ModelSpec, model_path: Path) -> "ServerArgs":
+    from sglang.srt.server_args import prepare_server_args
+
+    arguments, _ = told(options.thinker, options.sglang)
     result = prepare_server_args(
         [
             *("--model-path", str(model_path)),
@@ -43,7 +80,7 @@ def server_args(options: config.ServeOptions, spec: ModelSpec, model_path: Path)
             *("--log-level", options.log_level),
             *("--tool-call-parser", spec.tool_call_parser),
             "--enable-cache-report",  # usage counts cached tokens
-            *options.sglang,
+            *arguments,
         ]
     )
     if result.tokenizer_worker_num != 1:

@@ -1,6 +1,6 @@
 """What a model family says about itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,23 @@ class StageOptions:
 
 
 @dataclass(frozen=True)
+class Option:
+    """An option of one stage, on the command line and in the config file: a positive number, or `many`."""
+
+    help: str
+    many: bool = False
+
+
+@dataclass(frozen=True)
 class Stage:
-    """One sidecar: `build` loads the weights and returns its Runner, importing what it needs inside."""
+    """One sidecar: `build` loads the weights and returns its Runner, importing what it needs inside.
+
+    `options` are those that this stage has beyond what every stage has.
+    """
 
     name: str
     build: Callable[[StageOptions], Runner]
+    options: Mapping[str, Option] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ def test_help_is_a_page_with_our_options_first(capsys: pytest.CaptureFixture[str
         cli.main(["serve", "--help"])
     assert ended.value.code == 0
     page = capsys.readouterr().out
+    assert "--config FILE" in page
     assert page.index("--model-path") < page.index("--talker-device") < page.index("--tp-size")
     assert len(page.splitlines()) < 80
     assert max(map(len, page.splitlines())) <= 100

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sglang_omni.models.spec import ModelSpec, Stage, StageOptions
+from sglang_omni.models.spec import ModelSpec, Option, Stage, StageOptions
 from sglang_omni.sidecar.runner import Runner
 
 
@@ -37,12 +37,17 @@ def _voices(model_path: Path) -> tuple[str, ...]:
     return tuple(config.get("talker_config", {}).get("speaker_id") or ())
 
 
+TALKER_OPTIONS = {"max_length": Option("rows of a request, prompt and frames together (default: 8192)")}
+CODE2WAV_OPTIONS = {
+    "chunk_frames": Option("frames of a stream's chunks; the last repeats (default: 2 2 4 8 16)", many=True)
+}
+
 SPEC = ModelSpec(
     architecture="Qwen3OmniMoeForConditionalGeneration",
     served_name="qwen3-omni",
     thinker=_thinker,
     processor=_processor,
-    stages=(Stage("talker", _talker), Stage("code2wav", _code2wav)),
+    stages=(Stage("talker", _talker, TALKER_OPTIONS), Stage("code2wav", _code2wav, CODE2WAV_OPTIONS)),
     sample_rate=24_000,
     tool_call_parser="qwen25",
     voices=_voices,
