@@ -2,7 +2,8 @@
 
 OmniError                    our own fault                          500
 ├── InvalidRequest           the client's mistake                   400
-│   └── MediaError           a picture, sound or video we cannot use  400
+│   ├── MediaError           a picture, sound or video we cannot use  400
+│   └── TooLarge             an upload of more bytes than we read  413
 ├── ModelNotFound            another model's name                   404
 ├── Overloaded               no room now, try again                 429
 ├── Unavailable              a stage is down or still starting      503
@@ -35,6 +36,10 @@ class InvalidRequest(OmniError):
 
 class MediaError(InvalidRequest):
     pass
+
+
+class TooLarge(InvalidRequest):
+    status = 413
 
 
 class ModelNotFound(OmniError):

@@ -15,7 +15,7 @@ from sglang.srt.managers.tokenizer_manager import TokenizerManager
 from sglang_omni.entrypoints import errors
 from sglang_omni.entrypoints.chat import OmniServingChat
 from sglang_omni.entrypoints.client import Client
-from sglang_omni.entrypoints.routes import chat, health, models, speech, voices
+from sglang_omni.entrypoints.routes import chat, health, models, speech, transcriptions, voices
 from sglang_omni.media import MediaPolicy
 from sglang_omni.models.spec import ModelSpec
 from sglang_omni.pipeline import Pipeline
@@ -66,7 +66,7 @@ def make_tokenizer_manager(
 
 def install(app: FastAPI, pipeline: Pipeline | None) -> None:
     """Routes, error bodies, and the coordinator's life on the server's event loop."""
-    ours = [route for part in (chat, speech, voices, models, health) for route in part.router.routes]
+    ours = [route for part in (chat, speech, transcriptions, voices, models, health) for route in part.router.routes]
     app.router.routes[:0] = ours
     app.user_middleware = [layer for layer in app.user_middleware if layer.cls is not CORSMiddleware]  # closed
     errors.install(app)

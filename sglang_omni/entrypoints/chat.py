@@ -76,6 +76,8 @@ class OmniServingChat(OpenAIServingChat):
         if isinstance(request, ChatRequest) and request._speech is not None:
             params = adapted.sampling_params
             params["custom_params"] = {**(params["custom_params"] or {}), SPEECH: request._speech.params()}
+        if isinstance(request, ChatRequest) and request._audios is not None:
+            adapted.audio_data = request._audios
         if request.n > 1:
             _share_media(adapted)
         return adapted, request

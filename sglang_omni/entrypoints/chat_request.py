@@ -4,6 +4,8 @@ import re
 import uuid
 from typing import Annotated, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, PrivateAttr
 from sglang.srt.entrypoints.openai.protocol import ChatCompletionRequest
 
@@ -89,6 +91,7 @@ class ChatRequest(ChatCompletionRequest):
     safety_identifier: str | None = None
     reasoning: dict[str, Any] | None = None
 
+    _audios: list[NDArray[np.float32]] | None = PrivateAttr(default=None)  # decoded, instead of what messages name
     _speech: SpeechOptions | None = PrivateAttr(default=None)
     _format: str = PrivateAttr(default="wav")
     _usage_in_own_chunk: bool = PrivateAttr(default=False)

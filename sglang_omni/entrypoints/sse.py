@@ -2,18 +2,19 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from fastapi.responses import StreamingResponse
 from starlette.background import BackgroundTask
 from starlette.types import Send
 
-DONE = b"data: [DONE]\n\n"
+DATA = b"data: "
+DONE = DATA + b"[DONE]\n\n"
 
 
 def event(payload: Any) -> bytes:
-    return b"data: " + orjson.dumps(payload) + b"\n\n"
+    return DATA + orjson.dumps(payload) + b"\n\n"
 
 
 class EventStream(StreamingResponse):
@@ -41,3 +42,9 @@ class EventStream(StreamingResponse):
     async def stream_response(self, send: Send) -> None:
         async with aclosing(self._rest):
             await super().stream_response(send)
+
+    async def events(self) -> AsyncGenerator[bytes, None]:
+        """What would be sent, for a route that says it in another form."""
+        async with aclosing(self._rest):
+            async for piece in self.body_iterator:
+                yield cast(bytes, piece)

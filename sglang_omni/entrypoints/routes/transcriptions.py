@@ -1,0 +1,198 @@
+"""POST /v1/audio/transcriptions: the thinker writes down what is said in an uploaded file.
+
+A transcription is a chat of one turn, the sound and Qwen3-Omni's own instruction for it. The model tells no times:
+`verbose_json` has no `segments`, and `timestamp_granularities` is refused. Nor does it tell the language: there
+`language` is the one asked for, or null.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from functools import partial
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import orjson
+from fastapi import APIRouter, Request
+from fastapi.responses import PlainTextResponse, Response
+from numpy.typing import NDArray
+from pydantic import AfterValidator, ConfigDict, Field
+from starlette.datastructures import FormData, UploadFile
+from transformers.models.whisper.tokenization_whisper import LANGUAGES, TO_LANGUAGE_CODE
+
+from sglang_omni.entrypoints.body import check
+from sglang_omni.entrypoints.chat_request import ChatRequest, parse_chat
+from sglang_omni.entrypoints.chat_stream import ABORTED, ABORTED_MESSAGE
+from sglang_omni.entrypoints.client import Client
+from sglang_omni.entrypoints.errors import error_body
+from sglang_omni.entrypoints.sse import DATA, DONE, EventStream, event
+from sglang_omni.entrypoints.stages import Count, Section, Seed
+from sglang_omni.errors import InvalidRequest, RequestFailed, TooLarge
+from sglang_omni.media import MediaPolicy, load_audio
+from sglang_omni.media.audio import SAMPLE_RATE
+
+router = APIRouter()
+
+FORM_BYTES = 2**20
+"""What a body may hold besides its file."""
+
+REFUSED = {
+    "timestamp_granularities": "the model tells no times; leave timestamp_granularities out",
+    "include": "the model's log probabilities are not told; leave include out",
+}
+
+
+def _language_name(asked: str) -> str:
+    """`english` for `en` and `English` alike."""
+    key = asked.strip().lower()
+    name = LANGUAGES.get(TO_LANGUAGE_CODE.get(key, key))
+    if name is None:
+        raise ValueError(f"{asked!r} is neither the code of a language, such as 'en', nor its English name")
+    return name
+
+
+class TranscriptionRequest(Section):
+    """The fields of the form beside `file`, which come as text."""
+
+    model_config = ConfigDict(strict=False)
+
+    model: str | None = None
+    language: Annotated[str, AfterValidator(_language_name)] | None = None
+    prompt: str | None = None
+    response_format: Literal["json", "text", "verbose_json"] = "json"
+    temperature: Annotated[float, Field(ge=0, le=1)] = 0.0
+    stream: bool = False
+    seed: Seed | None = None
+    max_completion_tokens: Count | None = None
+    chunking_strategy: Literal["auto"] | None = None
+
+    def chat(self, sound: NDArray[np.float32]) -> ChatRequest:
+        """`sound` is (samples,) at 16 kHz."""
+        kind = f"{self.language.title()} audio" if self.language else "audio"
+        instruction = f"Transcribe the {kind} into text."
+        parts = [
+            {"type": "audio_url", "audio_url": {"url": "file"}},
+            {"type": "text", "text": f"{instruction}\n{self.prompt}" if self.prompt else instruction},
+        ]
+        sampling = self.model_dump(include={"temperature", "stream", "seed", "max_completion_tokens"})
+        messages = [{"role": "user", "content": parts}]
+        chat = parse_chat({"messages": messages, "request_id": "transcription", "model": self.model, **sampling})
+        chat._audios = [sound]
+        return chat
+
+
+class Upload(Request):
+    """A request whose body may have `max_bytes`."""
+
+    max_bytes: int
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        self._check(int(self.headers.get("content-length", 0)))
+        received = 0
+        async for chunk in super().stream():
+            received += len(chunk)
+            self._check(received)
+            yield chunk
+
+    def _check(self, size: int) -> None:
+        if size > self.max_bytes:
+            raise TooLarge(f"The body is larger than {self.max_bytes / 2**20:g} MiB", param="file")
+
+
+@router.post("/v1/audio/transcriptions")
+async def transcriptions(request: Request) -> Response:
+    client: Client = request.app.state.omni
+    processor = client.thinker.mm_processor
+    upload = Upload(request.scope, request.receive)
+    upload.max_bytes = processor.policy.max_bytes + FORM_BYTES
+    async with upload.form(max_files=1) as form:
+        asked = _fields(form)
+        client.check_model(asked.model)
+        data = await _file(form, processor.policy)
+    load = partial(load_audio, data, processor.policy, "file")
+    sound = await asyncio.get_running_loop().run_in_executor(processor.io_executor, load)
+    chat = asked.chat(sound)
+    answer = await request.app.state.openai_serving_chat.answer(chat, request)
+    headers = {"X-Request-Id": chat.rid}
+    if answer.status_code != 200:
+        return answer
+    if isinstance(answer, EventStream):
+        events = _events(answer)
+        return EventStream(await anext(events), events, headers=headers, background=answer.background)
+    return _whole(asked, orjson.loads(answer.body), len(sound) / SAMPLE_RATE, headers)
+
+
+def _fields(form: FormData) -> TranscriptionRequest:
+    """An empty field is one left out."""
+    fields: dict[str, Any] = {name.removesuffix("[]"): value for name, value in form.items() if name != "file"}
+    for name, value in fields.items():
+        if name in REFUSED:
+            raise InvalidRequest(REFUSED[name], param=name)
+        if not isinstance(value, str):
+            raise InvalidRequest(f"{name} must be text, not a file", param=name)
+    asked = check(TranscriptionRequest, {name: value for name, value in fields.items() if value})
+    if asked.stream and asked.response_format == "verbose_json":
+        raise InvalidRequest("verbose_json cannot be streamed; json can", param="response_format")
+    return asked
+
+
+async def _file(form: FormData, policy: MediaPolicy) -> bytes:
+    file = form.get("file")
+    if file is None:
+        raise InvalidRequest("file is required, as a part of a multipart/form-data body", param="file")
+    if not isinstance(file, UploadFile):
+        raise InvalidRequest("file must be a file: a part of a multipart/form-data body with a file name", param="file")
+    if file.size is not None and file.size > policy.max_bytes:
+        raise TooLarge(f"file: the file is larger than {policy.max_bytes / 2**20:g} MiB", param="file")
+    return await file.read()
+
+
+def _whole(asked: TranscriptionRequest, answer: dict[str, Any], seconds: float, headers: dict[str, str]) -> Response:
+    choice = answer["choices"][0]
+    if choice["finish_reason"] == ABORTED:
+        raise RequestFailed(ABORTED_MESSAGE)
+    text = choice["message"]["content"] or ""
+    if asked.response_format == "text":
+        return PlainTextResponse(text, headers=headers)
+    said = {"text": text, "usage": _usage(answer["usage"])}
+    if asked.response_format == "verbose_json":
+        said = {
+            "task": "transcribe",
+            "language": asked.language,
+            "duration": seconds,
+            "text": text,
+            "usage": {"type": "duration", "seconds": seconds},
+        }
+    return Response(orjson.dumps(said), media_type="application/json", headers=headers)
+
+
+async def _events(answer: EventStream) -> AsyncGenerator[bytes, None]:
+    """OpenAI's events of a transcription, from those of a chat."""
+    text, usage = "", None
+    async with aclosing(answer.events()) as chunks:
+        async for data in chunks:
+            if data == DONE or not data.startswith(DATA):  # a named event that a client asked for by header
+                continue
+            chunk = orjson.loads(data.removeprefix(DATA))
+            if "error" not in chunk and chunk["choices"][0]["finish_reason"] == ABORTED:
+                chunk = error_body(500, ABORTED_MESSAGE)
+            if "error" in chunk:
+                yield event({"type": "error", **chunk})
+                return
+            delta = chunk["choices"][0]["delta"].get("content")
+            if delta:
+                text += delta
+                yield event({"type": "transcript.text.delta", "delta": delta})
+            usage = chunk.get("usage") or usage
+    yield event({"type": "transcript.text.done", "text": text, "usage": _usage(usage)})
+
+
+def _usage(usage: Any) -> dict[str, Any]:
+    details = usage["prompt_tokens_details"]
+    return {
+        "type": "tokens",
+        "input_tokens": usage["prompt_tokens"],
+        "output_tokens": usage["completion_tokens"],
+        "total_tokens": usage["total_tokens"],
+        "input_token_details": {name: details[name] for name in ("audio_tokens", "text_tokens")},
+    }
