@@ -156,6 +156,9 @@ class Pipeline:
             if not speech.finished:
                 self.abort(request_id)
 
+    def listens_to(self, request_id: str) -> bool:
+        return request_id in self._speeches
+
     def speak(self, request_id: str, params: dict[str, Any], text_ids: list[int]) -> None:
         """Text straight to the first stage, with no thinker: `params` as the stage's runner documents them."""
         self._outboxes[self.stages[0]].send(

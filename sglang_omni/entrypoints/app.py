@@ -13,7 +13,7 @@ from sglang.srt.managers.io_struct import GenerateReqInput
 from sglang.srt.managers.tokenizer_manager import TokenizerManager
 
 from sglang_omni.entrypoints import errors
-from sglang_omni.entrypoints.chat import OmniServingChat
+from sglang_omni.entrypoints.chat import SPEECH, OmniServingChat
 from sglang_omni.entrypoints.client import Client
 from sglang_omni.entrypoints.routes import chat, health, models, speech, transcriptions, voices
 from sglang_omni.media import MediaPolicy
@@ -42,8 +42,11 @@ class OmniTokenizerManager(TokenizerManager):
                 raise ValueError("logprob_start_len must be at least -1")
             if not 0 <= (obj.top_logprobs_num or 0) <= size:
                 raise ValueError(f"no more than {size} log probabilities per token exist")
-            if not isinstance((obj.sampling_params or {}).get("custom_params"), dict | None):
+            custom = (obj.sampling_params or {}).get("custom_params")
+            if not isinstance(custom, dict | None):
                 raise ValueError("custom_params must be an object")
+            if SPEECH in (custom or {}) and not self.client.listens_to(obj.rid):
+                raise ValueError(f"custom_params.{SPEECH} is not for clients: ask /v1/chat/completions for audio")
 
     @property
     def serving_chat_class(self) -> Callable[..., OmniServingChat]:

@@ -52,6 +52,10 @@ class Client:
             raise InvalidRequest("This server was started with --text-only and cannot speak", param="modalities")
         return self._pipeline
 
+    def listens_to(self, request_id: str) -> bool:
+        """Whether somebody waits for the sound of a request."""
+        return self._pipeline is not None and self._pipeline.listens_to(request_id)
+
     def voice(self, asked: str | VoiceId | None, param: str) -> str:
         """A known voice, asked for in any case. Raises InvalidRequest naming the known ones."""
         name = asked.id if isinstance(asked, VoiceId) else asked

@@ -78,6 +78,7 @@ def test_a_refused_method_names_the_allowed(client: TestClient) -> None:
         ([3], {"top_logprobs_num": 1025}, "no more than 1024"),
         ([3], {"top_logprobs_num": -1}, "no more than 1024"),
         ([3], {"sampling_params": {"custom_params": 5}}, "custom_params"),
+        ([3], {"rid": "x", "sampling_params": {"custom_params": {"omni": {}}}}, "/v1/chat/completions"),
     ],
 )
 def test_what_would_end_the_thinker_never_reaches_it(
@@ -85,10 +86,12 @@ def test_what_would_end_the_thinker_never_reaches_it(
 ) -> None:
     monkeypatch.setattr(TokenizerManager, "_validate_one_request", lambda *_: None)
     manager = OmniTokenizerManager.__new__(OmniTokenizerManager)
+    manager.client = SimpleNamespace(listens_to=lambda request_id: request_id == "speaks")
     manager.model_config = SimpleNamespace(vocab_size=1024)  # type: ignore[assignment]
     manager._validate_one_request(GenerateReqInput(), [0, 1023])
     manager._validate_one_request(GenerateReqInput(), None)  # embeddings instead of ids
     manager._validate_one_request(GenerateReqInput(logprob_start_len=-1, sampling_params={"custom_params": {}}), [])
+    manager._validate_one_request(GenerateReqInput(rid="speaks", sampling_params={"custom_params": {"omni": {}}}), [])
     with pytest.raises(ValueError, match=message):
         manager._validate_one_request(GenerateReqInput(**fields), ids)
 
