@@ -46,17 +46,17 @@ def kill(pids: list[int]) -> None:
 
 @dataclass
 class Server:
-    """`scripts/serve` in a process group of its own, its output in `log`."""
+    """A server in a process group of its own, its output in `log`."""
 
     log: Path
-    arguments: list[str] = field(default_factory=list)
+    command: tuple[str | Path, ...] = (ROOT / "scripts" / "serve",)
     port: int = field(default_factory=free_port)
 
     def start(self, seconds: float = 120) -> "Server":
         started = time.monotonic()
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [ROOT / "scripts" / "serve", "--port", str(self.port), *self.arguments],
+                [*self.command, "--port", str(self.port)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

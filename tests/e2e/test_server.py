@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -125,7 +126,8 @@ def test_the_server_is_well_after_all_that(server: Server, client: openai.OpenAI
 
 
 def test_a_dead_sidecar_is_bad_health_and_text_goes_on(tmp_path: Path, demo_model: Path):
-    server = Server(tmp_path / "log").start()
+    sglang = Path(sys.executable).with_name("sglang")  # finds by itself that the model is one of ours
+    server = Server(tmp_path / "log", (sglang, "serve", demo_model)).start()
     try:
         os.kill(server.sidecar("code2wav"), signal.SIGKILL)
         deadline = time.monotonic() + 5
