@@ -13,12 +13,13 @@ from sglang.srt.managers.io_struct import GenerateReqInput
 from sglang.srt.managers.tokenizer_manager import TokenizerManager
 
 from sglang_omni.entrypoints import errors
-from sglang_omni.entrypoints.chat import SPEECH, OmniServingChat
+from sglang_omni.entrypoints.chat import OmniServingChat
 from sglang_omni.entrypoints.client import Client
 from sglang_omni.entrypoints.routes import chat, health, models, speech, transcriptions, voices
 from sglang_omni.media import MediaPolicy
 from sglang_omni.models.spec import ModelSpec
 from sglang_omni.pipeline import Pipeline
+from sglang_omni.thinker.forwarder import SPEECH
 
 
 class OmniTokenizerManager(TokenizerManager):

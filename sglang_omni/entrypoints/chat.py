@@ -23,10 +23,9 @@ from sglang_omni.entrypoints.concurrency import collect, first, interleave, toge
 from sglang_omni.entrypoints.errors import OUR_FAULT, Refused, body_of, error_body, error_response
 from sglang_omni.entrypoints.sse import DONE, EventStream, event
 from sglang_omni.errors import OmniError, RequestFailed
+from sglang_omni.thinker.forwarder import SPEECH
 
 logger = logging.getLogger(__name__)
-
-SPEECH = "omni"  # the key of `custom_params` that tells the thinker's scheduler to feed the talker
 
 
 class OmniServingChat(OpenAIServingChat):
