@@ -159,10 +159,13 @@ class Pipeline:
     def listens_to(self, request_id: str) -> bool:
         return request_id in self._speeches
 
-    def speak(self, request_id: str, params: dict[str, Any], text_ids: list[int]) -> None:
-        """Text straight to the first stage, with no thinker: `params` as the stage's runner documents them."""
+    def speak(
+        self, request_id: str, params: dict[str, Any], text_ids: list[int], stages: dict[str, dict[str, Any]]
+    ) -> None:
+        """Text straight to the first stage, with no thinker: `params` as the stage's runner documents them, and
+        `stages` what the client said to each stage by name."""
         self._outboxes[self.stages[0]].send(
-            [Start(request_id, params), Chunk(request_id, text_ids), Finish(request_id, "stop")]
+            [Start(request_id, params, stages), Chunk(request_id, text_ids), Finish(request_id, "stop")]
         )
 
     def abort(self, request_id: str) -> None:

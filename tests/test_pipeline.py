@@ -77,7 +77,7 @@ def run(stages, scenario):
 
 async def hear(pipeline: Pipeline, name: str, number: int) -> tuple[list[int], dict[str, int]]:
     with pipeline.listen(name) as speech:
-        pipeline.speak(name, {}, number)
+        pipeline.speak(name, {}, number, {})
         return [said async for said in speech], speech.usage
 
 
@@ -115,7 +115,7 @@ def test_one_request_listens_to_one_id(stages):
         with pipeline.listen("a") as speech:
             with pytest.raises(InvalidRequest, match="already"), pipeline.listen("a"):
                 pass
-            pipeline.speak("a", {}, 1)
+            pipeline.speak("a", {}, 1, {})
             return [said async for said in speech]
 
     assert run(stages, scenario) == [1]
@@ -124,7 +124,7 @@ def test_one_request_listens_to_one_id(stages):
 def test_a_failure_raises_where_the_request_listens(stages):
     async def scenario(pipeline: Pipeline):
         with pipeline.listen("a") as speech:
-            pipeline.speak("a", {"kind": "impossible"}, 3)
+            pipeline.speak("a", {"kind": "impossible"}, 3, {})
             return [said async for said in speech]
 
     with pytest.raises(InvalidRequest, match="impossible"):

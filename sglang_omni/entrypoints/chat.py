@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import logging
 import time
 from collections.abc import AsyncGenerator
@@ -23,7 +24,7 @@ from sglang_omni.entrypoints.concurrency import collect, first, interleave, toge
 from sglang_omni.entrypoints.errors import OUR_FAULT, Refused, body_of, error_body, error_response
 from sglang_omni.entrypoints.sse import DONE, EventStream, event
 from sglang_omni.errors import OmniError, RequestFailed
-from sglang_omni.thinker.forwarder import SPEECH
+from sglang_omni.thinker.forwarder import SPEECH, STAGES
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,8 @@ class OmniServingChat(OpenAIServingChat):
         adapted, request = super()._convert_to_internal_request(request, raw_request)
         if isinstance(request, ChatRequest) and request._speech is not None:
             params = adapted.sampling_params
-            params["custom_params"] = {**(params["custom_params"] or {}), SPEECH: request._speech.params()}
+            speech = {SPEECH: request._speech.params(), STAGES: json.dumps(request._speech.stages)}
+            params["custom_params"] = {**(params["custom_params"] or {}), **speech}
         if isinstance(request, ChatRequest) and request._audios is not None:
             adapted.audio_data = request._audios
         if request.n > 1:

@@ -73,6 +73,7 @@ class Client:
         return SpeechOptions.make(
             self.voice(staged_voice(request.stage_params) or asked, "audio.voice"),
             request.stage_sampling,
+            request.stage_params,
             seed=request.seed,
             temperature=request.talker_temperature if request.talker_temperature is not None else greedy,
             top_k=request.talker_top_k,

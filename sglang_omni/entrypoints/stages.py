@@ -1,6 +1,6 @@
 """What a request may say to each stage: `stage_sampling` and `stage_params`, the same for chat and speech."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +12,7 @@ RepetitionPenalty = Annotated[float, Field(gt=0, le=2)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Count = Annotated[int, Field(ge=1)]
+ChunkFrames = Annotated[list[Annotated[int, Field(ge=1, le=64)]], Field(min_length=1, max_length=64)]
 StopString = Annotated[str, Field(min_length=1)]
 Stop = StopString | Annotated[list[StopString], Field(max_length=4)]
 
@@ -59,8 +60,13 @@ class TalkerParams(Section):
     voice: str | VoiceId | None = None
 
 
+class Code2WavParams(Section):
+    chunk_frames: ChunkFrames | None = None
+
+
 class StageParams(Section):
     talker: TalkerParams | None = None
+    code2wav: Code2WavParams | None = None
 
 
 def given(section: BaseModel | None) -> dict[str, Any]:
@@ -70,7 +76,10 @@ def given(section: BaseModel | None) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class SpeechOptions:
-    """How a request speaks; None is the checkpoint's default. `max_frames` counts the talker's codec frames."""
+    """How a request speaks; None is the checkpoint's default. `max_frames` counts the talker's codec frames.
+
+    `stages` is what the stages behind the talker are told, by their names.
+    """
 
     voice: str
     seed: int | None = None
@@ -82,17 +91,21 @@ class SpeechOptions:
     code_predictor_temperature: float | None = None
     code_predictor_top_k: int | None = None
     code_predictor_top_p: float | None = None
+    stages: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, voice: str, sampling: StageSampling | None, **defaults: Any) -> "SpeechOptions":
+    def make(
+        cls, voice: str, sampling: StageSampling | None, params: StageParams | None, **defaults: Any
+    ) -> "SpeechOptions":
         """`sampling` wins over `defaults`, which are fields of the request outside `stage_sampling`."""
         talker = given(sampling.talker) if sampling else {}
         code_predictor = given(sampling.code_predictor) if sampling else {}
         if "max_tokens" in talker:
             talker["max_frames"] = talker.pop("max_tokens")
         prefixed = {f"code_predictor_{name}": value for name, value in code_predictor.items()}
-        return cls(voice, **{**defaults, **talker, **prefixed})
+        stages = {"code2wav": given(params.code2wav)} if params else {}
+        return cls(voice, **{**defaults, **talker, **prefixed}, stages=stages)
 
     def params(self) -> dict[str, Any]:
         """As the talker's runner reads them; flat, because SGLang's `custom_params` nests no deeper."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "stages"}

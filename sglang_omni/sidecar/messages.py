@@ -12,10 +12,12 @@ import torch
 
 
 class Start(msgspec.Struct, tag=True):
-    """A request arrives. `params` is what the stage's `Runner.open` documents."""
+    """A request arrives. `params` is what the stage's `Runner.open` documents; `stages`, which travels on, adds to it
+    what the client said to each stage by its name."""
 
     request_id: str
     params: dict[str, Any]
+    stages: dict[str, dict[str, Any]] = {}
 
 
 class Chunk(msgspec.Struct, tag=True):

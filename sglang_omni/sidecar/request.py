@@ -10,6 +10,7 @@ class Request:
 
     id: str
     params: dict[str, Any]
+    stages: dict[str, dict[str, Any]] = field(default_factory=dict)  # for the stages downstream too
     slot: int | None = None
     state: Any = None
     pending: list[Any] = field(default_factory=list)

@@ -78,7 +78,8 @@ class Scheduler:
         elif not self.free and len(self.waiting) >= self.max_waiting:
             self._tell(message.request_id, Overloaded("too many requests are waiting to speak; try again soon"))
         else:
-            request = Request(message.request_id, message.params)
+            params = {**message.params, **message.stages.get(self.name, {})}
+            request = Request(message.request_id, params, message.stages)
             self.requests[request.id] = request
             self.waiting.append(request)
 
@@ -170,7 +171,7 @@ class Scheduler:
     def _announce(self, request: Request, messages: list[Message]) -> None:
         """Downstream holds a slot from here on, so it hears of a request when there is something to hear."""
         if request.sent == 0:
-            messages.append(Start(request.id, {}))
+            messages.append(Start(request.id, {}, request.stages))
 
     def _finish_if_done(self, request: Request) -> None:
         own = self.runner.finished(request.state)

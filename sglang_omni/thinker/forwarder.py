@@ -1,5 +1,6 @@
 """What the thinker tells the talker about requests that speak."""
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ from sglang_omni.sidecar.messages import Abort, Chunk, Finish, Message, Start
 from sglang_omni.thinker.tap import HostCopy, Tap
 
 SPEECH = "omni"  # the key under `sampling_params.custom_params` that marks a request as one that speaks
+STAGES = "omni_stages"  # the key beside it: JSON of what the client said to each stage by name
 
 
 class Outbox(Protocol):
@@ -23,6 +25,7 @@ class Speech:
     """A request that speaks, from the end of its prompt on. `sent` counts the token ids that have left."""
 
     params: dict[str, Any]
+    stages: dict[str, dict[str, Any]]
     media_rows: HostCopy
     sent: int = 0
 
@@ -48,7 +51,8 @@ class Forwarder:
         goes on where it was.
         """
         for req in reqs:
-            speech = (req.sampling_params.custom_params or {}).get(SPEECH)
+            custom = req.sampling_params.custom_params or {}
+            speech = custom.get(SPEECH)
             if speech is None or req.rid in self._speeches or req.extend_end < len(req.origin_input_ids):
                 continue
             # In `origin_input_ids` hashes of the media stand where the placeholders were.
@@ -57,7 +61,7 @@ class Forwarder:
             slots = self._prompt_slots(req)
             rows = self._tap.read(slots[media.nonzero().flatten().to(slots.device)])
             params = {"prompt_ids": prompt_ids, "positions": _positions(req), "speech": speech}
-            self._speeches[req.rid] = Speech(params, HostCopy(rows))
+            self._speeches[req.rid] = Speech(params, json.loads(custom.get(STAGES, "{}")), HostCopy(rows))
 
     def committed(self, reqs: Iterable[Req]) -> None:
         """Tokens of `reqs` were committed, or they are over: sends what is new."""
@@ -74,7 +78,8 @@ class Forwarder:
                     continue
             ids = list(req.output_ids_through_stop[speech.sent :])
             if speech.sent == 0 and (ids or req.finished()):  # there may be no room for any token
-                news.append(Start(req.rid, {**speech.params, "media_rows": speech.media_rows.tensor()}))
+                params = {**speech.params, "media_rows": speech.media_rows.tensor()}
+                news.append(Start(req.rid, params, speech.stages))
             if ids:
                 news.append(Chunk(req.rid, ids))
                 speech.sent += len(ids)

@@ -109,6 +109,7 @@ class FakePipeline:
 
     def __post_init__(self) -> None:
         self.spoken: list[tuple[str, dict[str, Any], list[int]]] = []
+        self.stage_params: list[dict[str, dict[str, Any]]] = []
         self.aborted: list[str] = []
         self.states = {name: {"slots": 8, "free": 8, "waiting": 0} for name in self.stages}
         self.started = False
@@ -136,8 +137,11 @@ class FakePipeline:
             if not speech.finished:
                 self.aborted.append(request_id)
 
-    def speak(self, request_id: str, params: dict[str, Any], text_ids: list[int]) -> None:
+    def speak(
+        self, request_id: str, params: dict[str, Any], text_ids: list[int], stages: dict[str, dict[str, Any]]
+    ) -> None:
         self.spoken.append((request_id, params, text_ids))
+        self.stage_params.append(stages)
 
     def health(self) -> dict[str, str]:
         return self.stages

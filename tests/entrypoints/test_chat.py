@@ -242,8 +242,11 @@ class TestSpoken:
             talker_top_k=5,
             talker_temperature=0.5,
             stage_sampling={"talker": {"temperature": 0.3, "max_tokens": 99}, "code_predictor": {"top_p": 0.4}},
+            stage_params={"code2wav": {"chunk_frames": [1, 4]}},
         )
-        assert fake.thinker.requests[0].sampling_params["custom_params"]["omni"] == {
+        custom = fake.thinker.requests[0].sampling_params["custom_params"]
+        assert json.loads(custom["omni_stages"]) == {"code2wav": {"chunk_frames": [1, 4]}}
+        assert custom["omni"] == {
             "voice": "Chelsie",
             "seed": 7,
             "temperature": 0.3,

@@ -93,7 +93,7 @@ CHAT_FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"talker_top_k": 3}, "talker_top_k acts only", "talker_top_k"),
     ({"stage_sampling": {"singer": {}}}, "stage_sampling.singer", "stage_sampling.singer"),
     ({"stage_sampling": {"thinker": {"heat": 1}}}, "stage_sampling.thinker.heat", "stage_sampling.thinker.heat"),
-    ({"stage_params": {"code2wav": {}}}, "stage_params.code2wav", "stage_params.code2wav"),
+    ({"stage_params": {"code2waves": {}}}, "stage_params.code2waves", "stage_params.code2waves"),
 ]
 SPOKEN_FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"audio": {"voice": "nobody"}}, "not one of default, Chelsie, ethan, aiden", "audio.voice"),
@@ -138,6 +138,11 @@ SPEECH_FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"max_new_tokens": 0}, "max_new_tokens", "max_new_tokens"),
     ({"inputs": "hi"}, "did you mean 'input'", "inputs"),
     ({"stage_sampling": {"thinker": {"temperature": 1}}}, "no thinker takes part", "stage_sampling.thinker"),
+    ({"stage_params": {"code2wav": {"chunk_frames": []}}}, "at least 1 item", "stage_params.code2wav.chunk_frames"),
+    ({"stage_params": {"code2wav": {"chunk_frames": [2, 0]}}}, "greater", "stage_params.code2wav.chunk_frames"),
+    ({"stage_params": {"code2wav": {"chunk_frames": [65]}}}, "less", "stage_params.code2wav.chunk_frames"),
+    ({"stage_params": {"code2wav": {"chunk_frames": [1] * 65}}}, "at most 64", "stage_params.code2wav.chunk_frames"),
+    ({"stage_params": {"code2wav": {"voice": "x"}}}, "voice", "stage_params.code2wav.voice"),
 ]
 
 

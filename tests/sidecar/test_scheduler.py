@@ -53,6 +53,14 @@ def test_a_request_from_start_to_finish(stage: Stage):
     assert stage.scheduler.state() == {"slots": 3, "free": 3, "waiting": 0}
 
 
+def test_a_stage_reads_what_it_is_told_and_hands_all_of_it_on(stage: Stage):
+    stages = {"stage": {"kind": "red"}, "next": {"size": 2}}
+    stage.receive(Start("a", {"kind": "blue"}, stages), Chunk("a", 1), Finish("a", "stop"))
+    assert stage.scheduler.requests["a"].state.kind == "red"
+    stage.run()
+    assert stage.sent[0] == Start("a", {}, stages)
+
+
 def test_nobody_waits_for_one_that_has_nothing_to_do(stage: Stage):
     stage.receive(Start("idle", {}), Start("busy", {}), Chunk("busy", 3), Finish("busy", "stop"))
     stage.run()

@@ -1,6 +1,7 @@
 """SGLang's engine with our scheduler, in the test's own process, so that a test decides what arrives when."""
 
 import asyncio
+import json
 import socket
 from array import array
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.models.qwen3_omni.conversations import Conversation
 from tests.reference import reference_processor
 
 SPEECH = {"voice": "ethan", "seed": 7}
+STAGES = {"code2wav": {"chunk_frames": [1, 4]}}
 
 
 class StepByStep(Scheduler):
@@ -81,7 +83,7 @@ class Engine:
         inputs = _with_media(self._media, ids, conversation) if conversation.media else None
         params = SamplingParams(
             max_new_tokens=conversation.max_tokens if max_tokens is None else max_tokens,
-            custom_params={"omni": SPEECH} if speaks else None,
+            custom_params={"omni": SPEECH, "omni_stages": json.dumps(STAGES)} if speaks else None,
             **{"temperature": 0.0, **sampling},
         )
         params.normalize(tokenizer)

@@ -12,7 +12,7 @@ from sglang_omni.models.spec import StageOptions
 from sglang_omni.sidecar.messages import Abort, Chunk, Finish, Start
 from tests.models.qwen3_omni.conversations import CONVERSATIONS, PICTURE, Conversation, by
 from tests.models.qwen3_omni.conversations import told as reference_told
-from tests.thinker.engine import SPEECH, Engine
+from tests.thinker.engine import SPEECH, STAGES, Engine
 from tests.thinker.expected import Expected, expect, expected
 
 CHUNK = 48  # tokens of a prompt that run at once: most of the prompts here are longer
@@ -48,6 +48,7 @@ def check(engine: Engine, request: TokenizedGenerateReqInput, truth: Expected) -
     assert tokens == list(engine.reqs[request.rid].output_ids_through_stop)
     assert reason == ("length" if len(tokens) == request.sampling_params.max_new_tokens else "stop")
     assert start.params["speech"] == SPEECH
+    assert start.stages == STAGES
     assert torch.equal(start.params["prompt_ids"], truth.prompt_ids)
     assert torch.equal(start.params["positions"], truth.positions)
     torch.testing.assert_close(start.params["media_rows"], truth.media_rows, atol=1e-4, rtol=1e-4)

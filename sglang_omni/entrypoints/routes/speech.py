@@ -68,6 +68,7 @@ def _options(request: SpeechRequest, client: Client) -> SpeechOptions:
     return SpeechOptions.make(
         client.voice(staged_voice(request.stage_params) or request.voice, "voice"),
         request.stage_sampling,
+        request.stage_params,
         seed=request.seed,
         temperature=request.temperature,
         top_k=request.top_k,
@@ -112,13 +113,14 @@ class Speaking:
         self._text = client.prompt_text.encode(asked.input)
         self._end = client.thinker.tokenizer.eos_token_id
         self._params = client.speech_params(self._prompt, options)
+        self._stages = options.stages
         self._speed = asked.speed
         self._frames = 0
 
     async def pcm(self) -> AsyncGenerator[bytes, None]:
         """The sound as it is made; to close the generator early frees the request in every stage."""
         with self._pipeline.listen(self.id) as speech:
-            self._pipeline.speak(self.id, self._params, [*self._text, self._end])
+            self._pipeline.speak(self.id, self._params, [*self._text, self._end], self._stages)
             async for pcm in speech if self._speed == 1 else at_speed(self._speed, speech, self.sample_rate):
                 yield pcm
             self._frames = speech.frames

@@ -20,23 +20,24 @@ CHUNK_FRAMES = (2, 2, 4, 8, 16)
 
 @dataclass
 class State:
-    """A stream: its frames that wait, each (groups,), and how far it is."""
+    """A stream: its frames that wait, each (groups,), and how far it is. `sizes` are its chunks' in turn."""
 
     slot: int
+    sizes: Sequence[int]
     waiting: list[Tensor] = field(default_factory=list)
     frames: int = 0
     chunks: int = 0
     ended: bool = False
 
 
-def chunk_length(state: State, sizes: Sequence[int]) -> int:
+def chunk_length(state: State) -> int:
     """How many frames the stream decodes next: 0 while it should wait for more.
 
     The sizes take turns and the last repeats: small ones first, so that sound starts early, then larger ones, which
     cost less per frame and are played while the next is made. What upstream left at its end is a chunk too. A
     stream's chunks depend on its number of frames alone, not on when they came, and so does its sound, to the bit.
     """
-    size = sizes[min(state.chunks, len(sizes) - 1)]
+    size = state.sizes[min(state.chunks, len(state.sizes) - 1)]
     if len(state.waiting) >= size:
         return size
     return len(state.waiting) if state.ended else 0
@@ -61,9 +62,10 @@ def load(options: StageOptions) -> Code2Wav:
 
 
 class Code2WavRunner:
-    """Requests need no params. Data in: codes, int64 (groups,), one frame. Data out: mono 16-bit PCM at 24 kHz.
+    """Data in: codes, int64 (groups,), one frame. Data out: mono 16-bit PCM at 24 kHz.
 
-    Options: `chunk_frames`, the frames of a stream's first, second, ... chunk; the last repeats.
+    An option of the stage, and a param of one request: `chunk_frames`, the frames of a stream's first, second, ...
+    chunk; the last repeats.
     """
 
     def __init__(self, options: StageOptions, model: Code2Wav | None = None):
@@ -78,7 +80,7 @@ class Code2WavRunner:
         self.device = next(self.model.parameters()).device
 
     def open(self, slot: int, params: dict[str, Any]) -> State:
-        return State(slot)
+        return State(slot, params.get("chunk_frames", self.chunk_frames))
 
     def feed(self, state: State, data: Tensor | None) -> None:
         if data is None:
@@ -91,12 +93,12 @@ class Code2WavRunner:
 
     def bucket(self, state: State) -> tuple[int, bool] | None:
         """(frames, starts its stream) of the next chunk."""
-        length = chunk_length(state, self.chunk_frames)
+        length = chunk_length(state)
         return (length, state.chunks == 0) if length else None
 
     @torch.inference_mode()
     def step(self, states: Sequence[State]) -> list[bytes | None]:
-        length = chunk_length(states[0], self.chunk_frames)
+        length = chunk_length(states[0])
         codes = torch.stack([torch.stack(state.waiting[:length], -1) for state in states])
         stream = Stream(
             slots=torch.tensor([state.slot for state in states], device=self.device),

@@ -88,6 +88,12 @@ def test_the_talker_gets_the_text_and_no_thinker_is_asked(client: TestClient, fa
     assert fake.pipeline.aborted == []
 
 
+def test_what_code2wav_is_told(client: TestClient, fake: Any) -> None:
+    speak(client, stage_params={"talker": {"voice": "aiden"}, "code2wav": {"chunk_frames": [1, 4]}})
+    assert fake.pipeline.spoken[0][1]["speech"]["voice"] == "aiden"
+    assert fake.pipeline.stage_params == [{"code2wav": {"chunk_frames": [1, 4]}}]
+
+
 def test_instructions_are_a_users_turn(client: TestClient, fake: Any, tokenizer: Any) -> None:
     speak(client, instructions="Cheerfully!")
     prompt = tokenizer.decode(fake.pipeline.spoken[0][1]["prompt_ids"])

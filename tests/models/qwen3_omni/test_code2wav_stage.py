@@ -95,6 +95,29 @@ def test_the_last_size_repeats(model: Code2Wav) -> None:
     assert [(len(sound) // 2 + 555) // 1920 for sound in decode(runner, state)] == [1, 3, 3, 3, 2]
 
 
+def test_requests_with_chunks_of_their_own_share_steps_and_sound_as_the_whole(
+    runner: Code2WavRunner, model: Code2Wav
+) -> None:
+    codes, sizes = speech(40), [[1], [3, 5], [7]]
+    states = [runner.open(slot, {"chunk_frames": chunk_frames}) for slot, chunk_frames in enumerate(sizes)]
+    for state in states:
+        for frame in codes:
+            runner.feed(state, frame)
+        runner.feed(state, None)
+    heard: list[list[bytes]] = [[], [], []]
+    shared = 0
+    while buckets := {runner.bucket(state) for state in states} - {None}:
+        for bucket in buckets:
+            batch = [index for index, state in enumerate(states) if runner.bucket(state) == bucket]
+            shared += len(batch) > 1
+            for index, sound in zip(batch, runner.step([states[index] for index in batch]), strict=True):
+                heard[index].append(sound or b"")
+    assert [len(sounds) for sounds in heard] == [40, 9, 6]
+    assert shared
+    for sounds in heard:
+        assert (samples(b"".join(sounds)) - whole(model, codes)).abs().max() <= 1
+
+
 def test_frames_arriving_sooner_or_later_sound_the_same_to_the_bit(runner: Code2WavRunner) -> None:
     codes = speech(23)
     at_once = start(runner, codes)
