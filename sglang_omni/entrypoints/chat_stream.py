@@ -17,6 +17,7 @@ from sglang_omni.pipeline import Speech
 DATA = "data: "
 ABORTED = "abort"  # SGLang's finish reason for a request that was aborted by its id, which is no error there
 ABORTED_MESSAGE = "the request was aborted"
+WHOLE = 6  # bytes: whole samples, and base64 without padding, since clients join the strings of a stream
 
 
 def new_audio_id() -> str:
@@ -45,6 +46,10 @@ def usage_details(usage: dict[str, Any], frames: int = 0) -> dict[str, Any]:
     }
 
 
+def _data(sound: bytes) -> dict[str, str]:
+    return {"data": base64.b64encode(sound).decode()} if sound else {}
+
+
 class ChatStream:
     """Turns SGLang's event lines and PCM into our events, each call returning those that may leave now."""
 
@@ -54,6 +59,7 @@ class ChatStream:
         self._encoder = Encoder(request._format, sample_rate) if request.speaks else None
         self._head: dict[str, Any] | None = None  # what all chunks share: id, object, created, model
         self._early: list[bytes] = []  # sound that came before the role
+        self._rest = b""  # of the sound: less than `WHOLE` bytes
         self._named = False  # the audio's id has left
         self._held: list[dict[str, Any]] = []  # from the first finish_reason on
         self._usage: dict[str, Any] | None = None
@@ -110,8 +116,10 @@ class ChatStream:
         if self._head is None:
             self._early.append(pcm)
             return []
-        data = self._encoder.encode(pcm)
-        return [self._audio({"data": base64.b64encode(data).decode()})] if data else []
+        data = self._rest + self._encoder.encode(pcm)
+        whole = len(data) // WHOLE * WHOLE
+        self._rest = data[whole:]
+        return [self._audio(_data(data[:whole]))] if whole else []
 
     def _audio(self, audio: dict[str, Any]) -> bytes:
         delta = {"audio": {**self._name(), **audio}}
@@ -119,7 +127,7 @@ class ChatStream:
 
     def end(self, speech: Speech | None = None) -> list[bytes]:
         """After the last text and the last sound."""
-        events = [self._audio({"expires_at": int(time.time())})] if speech else []
+        events = [self._audio({**_data(self._rest), "expires_at": int(time.time())})] if speech else []
         usage = usage_details(self._usage, speech.frames if speech else 0) if self._usage else None
         finishes = [payload for payload in self._held if payload["choices"]]
         for payload in finishes:

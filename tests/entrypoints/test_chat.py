@@ -205,6 +205,7 @@ class TestSpoken:
         heard = sound(chunks)
         assert heard[44 if format == "wav" else 0 :] == fake.pipeline.pcm
         assert (heard[:4] == b"RIFF") == (format == "wav")
+        assert base64.b64decode(joined(chunks, "audio", "data")) == heard, "clients join the strings"
         assert joined(chunks, "content") == "Hello there."
         assert not joined(chunks, "audio", "transcript")
 
