@@ -11,6 +11,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from sglang.srt.entrypoints.engine import init_tokenizer_manager
 from sglang.srt.managers.io_struct import GenerateReqInput
 from sglang.srt.managers.tokenizer_manager import TokenizerManager
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from sglang_omni.entrypoints import errors
 from sglang_omni.entrypoints.chat import OmniServingChat
@@ -20,6 +21,9 @@ from sglang_omni.media import MediaPolicy
 from sglang_omni.models.spec import ModelSpec
 from sglang_omni.pipeline import Pipeline
 from sglang_omni.thinker.forwarder import SPEECH
+
+MAX_BODY_BYTES = 2 * MediaPolicy.max_bytes
+"""Of a request: room for a file of the largest size in base64, and for some more."""
 
 
 class OmniTokenizerManager(TokenizerManager):
@@ -68,11 +72,12 @@ def make_tokenizer_manager(
     return init
 
 
-def install(app: FastAPI, pipeline: Pipeline | None) -> None:
+def install(app: FastAPI, pipeline: Pipeline | None, max_body_bytes: int = MAX_BODY_BYTES) -> None:
     """Routes, error bodies, and the coordinator's life on the server's event loop."""
     ours = [route for part in (chat, speech, transcriptions, voices, models, health) for route in part.router.routes]
     app.router.routes[:0] = ours
     app.user_middleware = [layer for layer in app.user_middleware if layer.cls is not CORSMiddleware]  # closed
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=max_body_bytes)
     errors.install(app)
     theirs = app.router.lifespan_context
 

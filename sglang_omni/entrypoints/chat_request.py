@@ -1,7 +1,6 @@
 """The body of `POST /v1/chat/completions`: SGLang's request with the fields that media and speech need."""
 
 import re
-import uuid
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -10,6 +9,7 @@ from pydantic import ConfigDict, Field, PrivateAttr
 from sglang.srt.entrypoints.openai.protocol import ChatCompletionRequest
 
 from sglang_omni.entrypoints.body import check
+from sglang_omni.entrypoints.request_id import MAX_LENGTH, PRINTABLE, new_id
 from sglang_omni.entrypoints.stages import (
     Count,
     Penalty,
@@ -35,7 +35,7 @@ PARTS = {"text": str, "image_url": dict, "audio_url": dict, "video_url": dict, "
 TEMPLATE_NAMES = ("messages", "tools", "tokenize", "add_generation_prompt", "return_dict", "return_tensors")
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
-RequestId = Annotated[str, Field(min_length=1, max_length=128)]
+RequestId = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH, pattern=f"^{PRINTABLE.pattern}$")]
 
 
 class AudioOutput(Section):
@@ -81,7 +81,7 @@ class ChatRequest(ChatCompletionRequest):
     talker_repetition_penalty: RepetitionPenalty | None = None
     talker_max_new_tokens: Count | None = None
     request_id: RequestId | None = None
-    rid: Annotated[str, Field(max_length=128)] = ""  # SGLang's name for it
+    rid: Annotated[str, Field(max_length=MAX_LENGTH, pattern=f"^({PRINTABLE.pattern})?$")] = ""  # SGLang's name for it
 
     # Fields of OpenAI's and of gateways that say nothing about the answer.
     metadata: dict[str, Any] | None = None
@@ -106,8 +106,11 @@ class ChatRequest(ChatCompletionRequest):
         return "content" if "text" in self.modalities else "transcript"
 
 
-def parse_chat(body: dict[str, Any]) -> ChatRequest:
-    """A checked request with its media in its last user message, and its own id in `rid`."""
+def parse_chat(body: dict[str, Any], called: str = "chatcmpl") -> ChatRequest:
+    """A checked request with its media in its last user message, and its own id in `rid`.
+
+    The id begins with the `request_id` in the body, or with what the request is `called` elsewhere.
+    """
     _check_messages(body.get("messages"))
     _check_structured(body)
     for name in MEDIA:
@@ -118,8 +121,7 @@ def parse_chat(body: dict[str, Any]) -> ChatRequest:
     _check_stop_regex(request.stop_regex)
     _check_modalities(request)
     _check_conflicts(request)
-    # Ids are unique, and none begins another: SGLang aborts every request whose id begins with the one given.
-    request.rid = f"{request.request_id or request.rid or 'chatcmpl'}-{uuid.uuid4().hex}"
+    request.rid = new_id(request.request_id or request.rid or called)
     return request
 
 

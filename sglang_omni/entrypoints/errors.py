@@ -14,8 +14,10 @@ import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sglang_omni.entrypoints.request_id import RequestIds
 from sglang_omni.errors import OmniError
 
 logger = logging.getLogger(__name__)
@@ -24,6 +26,7 @@ OTHER_DIALECTS = ("/v1/messages", "/v1/systemone", "/api/")  # Anthropic's, Syst
 NO_FIELDS = ("body", "query", "str", "constrained-str", "int", "float", "bool")  # in pydantic's locations
 RETRY_AFTER = {429: "1", 503: "5"}
 CODES = {401: "invalid_api_key", 403: "forbidden"}
+SOURCE = re.compile(r"\[?(?:[\w.+-]*/)+[\w.+-]+\.(?:py|cc|cpp|cu|h|rs)(?::\d+)*\]?:?\s*")
 OUR_FAULT = "The server failed on this request; its log says why."
 
 
@@ -75,24 +78,35 @@ def normalize(status: int, body: Any) -> dict[str, Any]:
     """Any JSON error body in OpenAI's shape."""
     if status == 500:
         return error_body(status, OUR_FAULT)
+    message, param, code = _told(status, body)
+    return error_body(status, without_paths(message), param, code)
+
+
+def _told(status: int, body: Any) -> tuple[str, str | None, str | None]:
+    """Message, param and code."""
     found = body.get("error", body) if isinstance(body, dict) else body
     if isinstance(found, str):
-        return error_body(status, found)
+        return found, None, None
     if not isinstance(found, dict):
-        return error_body(status, phrases.get(status, OUR_FAULT))
+        return phrases.get(status, OUR_FAULT), None, None
     message = found.get("message") or found.get("detail") or phrases.get(status, OUR_FAULT)
     code = found.get("code")
-    return error_body(status, str(message), found.get("param"), code if isinstance(code, str) else None)
+    return str(message), found.get("param"), code if isinstance(code, str) else None
+
+
+def without_paths(message: str) -> str:
+    """`message` without the places in source code that libraries put in theirs."""
+    return SOURCE.sub("", message).strip()
 
 
 class OpenAIErrors:
-    """Outermost ASGI layer: rewrites responses with an error status; everything else passes untouched."""
+    """ASGI layer that rewrites responses with an error status and logs them; everything else passes untouched."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(OTHER_DIALECTS):
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         start: Message | None = None
@@ -110,24 +124,38 @@ class OpenAIErrors:
             else:
                 held += message.get("body", b"")
                 if not message.get("more_body"):
-                    await self._send_error(start, held, scope, receive, send)
+                    await _send_error(start, held, scope, receive, send)
 
-        await self.app(scope, receive, rewrite)
-
-    async def _send_error(self, start: Message, held: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body = orjson.loads(held)
-        except orjson.JSONDecodeError:
-            body = None
-        if _reports_health(body):
-            await send(start)
-            await send({"type": "http.response.body", "body": held})
-            return
-        response = response_of(start["status"], normalize(start["status"], body))
-        response.raw_headers += [
-            (name, value) for name, value in start["headers"] if name.decode() not in response.headers
-        ]
-        await response(scope, receive, send)
+            await self.app(scope, receive, rewrite)
+        except ClientDisconnect:
+            pass  # while it sent its body: nobody reads an answer
+        except Exception:  # whatever it is, it is our fault, and Starlette has answered with 500 if it still could
+            logger.exception("%s: %s %r failed", scope["state"]["request_id"], scope["method"], scope["path"])
+
+
+async def _send_error(start: Message, held: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+    try:
+        body = orjson.loads(held)
+    except orjson.JSONDecodeError:
+        body = None
+    status = start["status"]
+    if not _reports_health(body):
+        _log(scope, status, body)
+    if _reports_health(body) or (body is not None and scope["path"].startswith(OTHER_DIALECTS)):
+        await send(start)
+        await send({"type": "http.response.body", "body": held})
+        return
+    response = response_of(status, normalize(status, body))
+    response.raw_headers += [(name, value) for name, value in start["headers"] if name.decode() not in response.headers]
+    await response(scope, receive, send)
+
+
+def _log(scope: Scope, status: int, body: Any) -> None:
+    """What a client was told, or, of our own faults, what it was not; quoted, as parts of it are the client's."""
+    level = logging.ERROR if status >= 500 else logging.INFO
+    id, method, path = scope["state"]["request_id"], scope["method"], scope["path"]
+    logger.log(level, "%s: %s %r answered %d: %.1000r", id, method, path, status, _told(status, body)[0])
 
 
 def _reports_health(body: Any) -> bool:
@@ -136,13 +164,11 @@ def _reports_health(body: Any) -> bool:
 
 async def _on_omni_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, OmniError)
-    if error.status >= 500:
-        logger.error("%s %s: %s", request.method, request.url.path, error)
     return error_response(error)
 
 
 def install(app: FastAPI) -> None:
-    """Gives `app` our handlers, and puts `OpenAIErrors` around all it will ever answer."""
+    """Gives `app` our handlers, and puts `RequestIds` and `OpenAIErrors` around all it will ever answer."""
     elsewhere = app.exception_handlers.get(RequestValidationError)
 
     async def on_invalid(request: Request, error: Exception) -> Response:
@@ -157,4 +183,4 @@ def install(app: FastAPI) -> None:
 
     build = app.build_middleware_stack
     # SGLang adds its API-key layer after us, and its refusals need the same body.
-    app.build_middleware_stack = lambda: OpenAIErrors(build())  # type: ignore[method-assign]
+    app.build_middleware_stack = lambda: RequestIds(OpenAIErrors(build()))  # type: ignore[method-assign]

@@ -81,7 +81,7 @@ def _run(options: ServeOptions, spec: ModelSpec, model_path: Path, started: Exit
         private=options.allow_private_media,
         **options.media_limits,
     )
-    install(app, pipeline)
+    install(app, pipeline, max_body_bytes=2 * media.max_bytes)
     started.callback(lambda: hasattr(app.state, "omni") and app.state.omni.thinker.stop_watching())
     launch_server(
         args,

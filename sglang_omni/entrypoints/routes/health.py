@@ -1,4 +1,4 @@
-"""GET /health: what is known about every stage, at no cost."""
+"""GET and HEAD /health: what is known about every stage, at no cost."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -9,6 +9,7 @@ router = APIRouter()
 
 
 @router.get("/health")
+@router.head("/health", include_in_schema=False)
 async def health(request: Request) -> JSONResponse:
     """200 when every stage is healthy; 503 when one is starting, stuck or dead. `running`: none of them is gone."""
     client: Client = request.app.state.omni

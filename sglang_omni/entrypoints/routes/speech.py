@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
 from typing import Annotated, Literal
@@ -18,6 +17,7 @@ from sglang_omni.entrypoints.body import check, read_object
 from sglang_omni.entrypoints.client import Client, staged_voice
 from sglang_omni.entrypoints.concurrency import collect, first, until_disconnected
 from sglang_omni.entrypoints.errors import body_of
+from sglang_omni.entrypoints.request_id import clients_id, new_id, rename
 from sglang_omni.entrypoints.sse import EventStream, event
 from sglang_omni.entrypoints.stages import (
     Count,
@@ -86,7 +86,8 @@ async def speech(request: Request) -> Response:
     if not asked.input.strip():
         raise InvalidRequest("input must not be blank", param="input")
     format = find_format(asked.response_format, FORMATS, "response_format")
-    speaking = Speaking(client, asked, _options(asked, client))
+    speaking = Speaking(client, asked, _options(asked, client), new_id(clients_id(request, "speech")))
+    rename(request, speaking.id)
     if not asked.streams:
         return await first(_whole(speaking, format), until_disconnected(request))
     as_events = asked.stream_format == "sse"
@@ -99,11 +100,10 @@ async def speech(request: Request) -> Response:
 class Speaking:
     """One request on its way through the stages."""
 
-    def __init__(self, client: Client, asked: SpeechRequest, options: SpeechOptions):
-        self.id = f"speech-{uuid.uuid4().hex}"
+    def __init__(self, client: Client, asked: SpeechRequest, options: SpeechOptions, id: str):
+        self.id = id
         self.sample_rate = client.spec.sample_rate
         self.headers = {
-            "X-Request-Id": self.id,
             "X-Sample-Rate": str(self.sample_rate),
             "X-Channels": str(CHANNELS),
             "X-Bit-Depth": str(8 * BYTES_PER_SAMPLE),

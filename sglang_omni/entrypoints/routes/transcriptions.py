@@ -25,6 +25,7 @@ from sglang_omni.entrypoints.chat_request import ChatRequest, parse_chat
 from sglang_omni.entrypoints.chat_stream import ABORTED, ABORTED_MESSAGE
 from sglang_omni.entrypoints.client import Client
 from sglang_omni.entrypoints.errors import error_body
+from sglang_omni.entrypoints.request_id import clients_id, rename
 from sglang_omni.entrypoints.sse import DATA, DONE, EventStream, event
 from sglang_omni.entrypoints.stages import Count, Section, Seed
 from sglang_omni.errors import InvalidRequest, RequestFailed, TooLarge
@@ -66,8 +67,8 @@ class TranscriptionRequest(Section):
     max_completion_tokens: Count | None = None
     chunking_strategy: Literal["auto"] | None = None
 
-    def chat(self, sound: NDArray[np.float32]) -> ChatRequest:
-        """`sound` is (samples,) at 16 kHz."""
+    def chat(self, sound: NDArray[np.float32], called: str) -> ChatRequest:
+        """`sound` is (samples,) at 16 kHz; the request's id begins with what it is `called`."""
         kind = f"{self.language.title()} audio" if self.language else "audio"
         instruction = f"Transcribe the {kind} into text."
         parts = [
@@ -76,7 +77,7 @@ class TranscriptionRequest(Section):
         ]
         sampling = self.model_dump(include={"temperature", "stream", "seed", "max_completion_tokens"})
         messages = [{"role": "user", "content": parts}]
-        chat = parse_chat({"messages": messages, "request_id": "transcription", "model": self.model, **sampling})
+        chat = parse_chat({"messages": messages, "model": self.model, **sampling}, called)
         chat._audios = [sound]
         return chat
 
@@ -111,15 +112,15 @@ async def transcriptions(request: Request) -> Response:
         data = await _file(form, processor.policy)
     load = partial(load_audio, data, processor.policy, "file")
     sound = await asyncio.get_running_loop().run_in_executor(processor.io_executor, load)
-    chat = asked.chat(sound)
+    chat = asked.chat(sound, clients_id(request, "transcription"))
+    rename(request, chat.rid)
     answer = await request.app.state.openai_serving_chat.answer(chat, request)
-    headers = {"X-Request-Id": chat.rid}
     if answer.status_code != 200:
         return answer
     if isinstance(answer, EventStream):
         events = _events(answer)
-        return EventStream(await anext(events), events, headers=headers, background=answer.background)
-    return _whole(asked, orjson.loads(answer.body), len(sound) / SAMPLE_RATE, headers)
+        return EventStream(await anext(events), events, background=answer.background)
+    return _whole(asked, orjson.loads(answer.body), len(sound) / SAMPLE_RATE)
 
 
 def _fields(form: FormData) -> TranscriptionRequest:
@@ -147,13 +148,13 @@ async def _file(form: FormData, policy: MediaPolicy) -> bytes:
     return await file.read()
 
 
-def _whole(asked: TranscriptionRequest, answer: dict[str, Any], seconds: float, headers: dict[str, str]) -> Response:
+def _whole(asked: TranscriptionRequest, answer: dict[str, Any], seconds: float) -> Response:
     choice = answer["choices"][0]
     if choice["finish_reason"] == ABORTED:
         raise RequestFailed(ABORTED_MESSAGE)
     text = choice["message"]["content"] or ""
     if asked.response_format == "text":
-        return PlainTextResponse(text, headers=headers)
+        return PlainTextResponse(text)
     said = {"text": text, "usage": _usage(answer["usage"])}
     if asked.response_format == "verbose_json":
         said = {
@@ -163,7 +164,7 @@ def _whole(asked: TranscriptionRequest, answer: dict[str, Any], seconds: float, 
             "text": text,
             "usage": {"type": "duration", "seconds": seconds},
         }
-    return Response(orjson.dumps(said), media_type="application/json", headers=headers)
+    return Response(orjson.dumps(said), media_type="application/json")
 
 
 async def _events(answer: EventStream) -> AsyncGenerator[bytes, None]:
