@@ -37,3 +37,7 @@ class MediaPolicy:
 def refusal(name: str, reason: str) -> MediaError:
     """The error about the medium that the request calls `name`, as `images[0]`."""
     return MediaError(f"{name}: {reason}", param=name)
+
+
+def too_large(policy: MediaPolicy, name: str) -> MediaError:
+    return refusal(name, f"the file is larger than {policy.max_bytes / 2**20:g} MiB")

@@ -9,9 +9,11 @@ from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from sglang_omni.media.fetch import fetch
-from sglang_omni.media.policy import MediaPolicy, refusal
+from sglang_omni.media.policy import MediaPolicy, refusal, too_large
 
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):(//)?", re.IGNORECASE)
+MAX_PATH = 4096
+"""Characters: what is longer exists on no file system, and takes long to resolve."""
 
 
 def read(source: str | bytes, policy: MediaPolicy, name: str) -> bytes:
@@ -26,7 +28,7 @@ def read(source: str | bytes, policy: MediaPolicy, name: str) -> bytes:
         elif kind == "data":
             data = _data_uri(source, policy, name)
         elif kind == "file":
-            data = _local_file(unquote(urlsplit(source).path), policy, name)
+            data = _local_file(_path(source, name), policy, name)
         elif scheme and scheme.group(2):
             raise refusal(name, f"{kind} URLs are not supported; use http, https, a data URI or a local path")
         else:
@@ -36,10 +38,6 @@ def read(source: str | bytes, policy: MediaPolicy, name: str) -> bytes:
     if len(data) > policy.max_bytes:
         raise too_large(policy, name)
     return data
-
-
-def too_large(policy: MediaPolicy, name: str) -> Exception:
-    return refusal(name, f"the file is larger than {policy.max_bytes / 2**20:g} MiB")
 
 
 def _data_uri(source: str, policy: MediaPolicy, name: str) -> bytes:
@@ -56,10 +54,23 @@ def _data_uri(source: str, policy: MediaPolicy, name: str) -> bytes:
         raise refusal(name, "the data URI is not valid base64") from None
 
 
+def _path(source: str, name: str) -> str:
+    """What a file URL names."""
+    try:
+        url = urlsplit(source)
+    except ValueError:
+        raise refusal(name, "not a valid URL") from None
+    if url.netloc not in ("", "localhost") or url.query or url.fragment:
+        raise refusal(name, "a file URL must be file:// and a path, with neither host, query nor fragment")
+    return unquote(url.path)
+
+
 def _local_file(path: str, policy: MediaPolicy, name: str) -> bytes:
     """A regular file in the allowed directory; what lies elsewhere is refused whether it exists or not."""
     if policy.directory is None:
         raise refusal(name, "local files are not allowed (--allowed-local-media-path)")
+    if len(path) > MAX_PATH:
+        raise refusal(name, f"a path has at most {MAX_PATH} characters; data go into a data URI")
     directory = policy.directory.resolve()
     try:
         resolved = (directory / path).resolve()
@@ -75,7 +86,14 @@ def _local_file(path: str, policy: MediaPolicy, name: str) -> bytes:
 
 def _read_regular(path: Path, policy: MediaPolicy, name: str) -> bytes:
     # Without O_NONBLOCK, opening a named pipe waits for a writer.
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise refusal(name, "not a file")
-        return file.read(policy.max_bytes + 1)
+        if status.st_size > policy.max_bytes:
+            raise too_large(policy, name)
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(policy.max_bytes + 1)
+    finally:
+        os.close(descriptor)
