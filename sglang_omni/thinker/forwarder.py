@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sglang_omni.sidecar.messages import Abort, Chunk, Finish, Message, Start
 from sglang_omni.thinker.tap import HostCopy, Tap
+from sglang_omni.thinker.transcript import settled
 
 SPEECH = "omni"  # the key under `sampling_params.custom_params` that marks a request as one that speaks
 STAGES = "omni_stages"  # the key beside it: JSON of what the client said to each stage by name
@@ -22,16 +23,17 @@ class Outbox(Protocol):
 
 @dataclass
 class Speech:
-    """A request that speaks, from the end of its prompt on. `sent` counts the token ids that have left."""
+    """A request that speaks, from the end of its prompt on. `taken` output tokens need not be looked at again."""
 
     params: dict[str, Any]
     stages: dict[str, dict[str, Any]]
     media_rows: HostCopy
-    sent: int = 0
+    taken: int = 0
+    started: bool = False
 
 
 class Forwarder:
-    """Sends a Start, Chunks of token ids and a Finish for each request that speaks, or an Abort.
+    """Sends a Start, Chunks of the transcript's token ids and a Finish for each request that speaks, or an Abort.
 
     `prompt_slots` gives the KV slots `(length,)` of a request's prompt.
     """
@@ -73,16 +75,16 @@ class Forwarder:
             if req.finished():
                 del self._speeches[req.rid]
                 if isinstance(req.finished_reason, FINISH_ABORT):
-                    if speech.sent:
+                    if speech.started:
                         news.append(Abort(req.rid))
                     continue
-            ids = list(req.output_ids_through_stop[speech.sent :])
-            if speech.sent == 0 and (ids or req.finished()):  # there may be no room for any token
+            ids, speech.taken = settled(req, speech.taken)
+            if not speech.started and (ids or req.finished()):  # there may be nothing to say
                 params = {**speech.params, "media_rows": speech.media_rows.tensor()}
                 news.append(Start(req.rid, params, speech.stages))
+                speech.started = True
             if ids:
                 news.append(Chunk(req.rid, ids))
-                speech.sent += len(ids)
             if req.finished():
                 cut = isinstance(req.finished_reason, FINISH_LENGTH)
                 news.append(Finish(req.rid, "length" if cut else "stop"))
@@ -92,7 +94,7 @@ class Forwarder:
     def aborted(self, request_id: str) -> None:
         """SGLang dropped a request outside the output stream: from a queue."""
         speech = self._speeches.pop(request_id, None)
-        if speech is not None and speech.sent:
+        if speech is not None and speech.started:
             self.outbox.send([Abort(request_id)])
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sglang.srt.managers import scheduler
-from sglang.srt.managers.io_struct import AbortReq
+from sglang.srt.managers.io_struct import AbortReq, TokenizedGenerateReqInput
 from sglang.srt.managers.schedule_batch import Req, ScheduleBatch
 from sglang.srt.managers.scheduler_components.output_streamer import SchedulerOutputStreamer
 from sglang.srt.runtime_context import get_parallel
+from sglang.srt.sampling.sampling_params import SamplingParams
 from torch import Tensor
 
 from sglang_omni.plugin import assert_registered, register_sampler
@@ -66,6 +67,10 @@ class Scheduler(scheduler.Scheduler):
     def get_output_streamer_class(self) -> type[SchedulerOutputStreamer]:
         return OutputStreamer
 
+    def _create_generation_req(self, recv_req: TokenizedGenerateReqInput, *args: Any, **kwargs: Any) -> Req:
+        find_every_stop(recv_req.sampling_params)
+        return super()._create_generation_req(recv_req, *args, **kwargs)
+
     def run_batch(self, batch: ScheduleBatch, pp_proxy_tensors: Any = None) -> Any:
         with seeded(batch):
             result = super().run_batch(batch, pp_proxy_tensors)
@@ -78,6 +83,11 @@ class Scheduler(scheduler.Scheduler):
         if self.forwarder is not None:
             self.forwarder.aborted(req.rid)
         super().send_abort_output(abort_req, req)
+
+
+def find_every_stop(params: SamplingParams) -> None:
+    """SGLang looks for a stop string among as many last tokens as encode it; an answer may spell it with more."""
+    params.stop_str_max_len = max((len(stop.encode()) for stop in params.stop_strs or ()), default=0)
 
 
 def run_scheduler_process(*args: Any, **kwargs: Any) -> None:

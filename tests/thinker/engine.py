@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sglang.srt.managers.io_struct import GenerateReqInput, TokenizedGenerateReqInput
+from sglang.srt.managers.detokenizer_manager import DetokenizerManager
+from sglang.srt.managers.io_struct import BatchTokenIDOutput, GenerateReqInput, TokenizedGenerateReqInput
 from sglang.srt.managers.schedule_batch import Req
 from sglang.srt.plugins import load_plugins
 from sglang.srt.runtime_context import SpawnRanks, publish
@@ -54,8 +55,20 @@ class Recorder:
         self.messages += batch
 
 
+class Transcripts(DetokenizerManager):
+    """SGLang's detokenizer in this process: what a client reads of every request."""
+
+    def init_ipc_channels(self, port_args: PortArgs, server_args: ServerArgs) -> None:
+        self.texts: dict[str, str] = {}
+
+    def send_output(self, batch: BatchTokenIDOutput) -> None:
+        for id, text in zip(batch.rids, self.handle_batch_token_id_out(batch).output_strs, strict=True):
+            self.texts[id] = self.texts.get(id, "") + text
+
+
 class Engine:
-    """`reqs` are SGLang's own records of every request, by id; `sent` is what the talker was told."""
+    """`reqs` are SGLang's own records of every request, by id; `texts` is what a client reads of them; `sent` is what
+    the talker was told."""
 
     def __init__(self, model_path: Path, sockets: Path, **arguments: Any):
         load_plugins()
@@ -64,11 +77,16 @@ class Engine:
             args = ServerArgs(str(model_path), log_level="warning", port=_free_port(), **arguments)
             args.resolve_once()
             publish(args, role="scheduler", ranks=SpawnRanks(world_rank=0, gpu_id=0))
-            self.scheduler = StepByStep(args, PortArgs.init_new(args))
+            ports = PortArgs.init_new(args)
+            self.scheduler = StepByStep(args, ports)
+            transcripts = Transcripts(args, ports)
+        self.texts = transcripts.texts
+        self.scheduler.output_streamer.send_to_detokenizer = transcripts
         self.reqs: dict[str, Req] = {}
         self.scheduler.reqs = self.reqs
         self.scheduler.forwarder.outbox = self._outbox = Recorder()
         self._processor = reference_processor(model_path)
+        self.tokenizer = self._processor.tokenizer
         config = self.scheduler.model_config.hf_config
         self._media = Qwen3OmniProcessor(config, args, self._processor, "default")
         self._counter = 0
@@ -77,16 +95,15 @@ class Engine:
         self, conversation: Conversation, speaks: bool = True, max_tokens: int | None = None, **sampling: Any
     ) -> TokenizedGenerateReqInput:
         """A greedy one unless `sampling` says otherwise."""
-        tokenizer = self._processor.tokenizer
         prompt = self._processor.apply_chat_template(conversation.messages, add_generation_prompt=True, tokenize=False)
-        ids = tokenizer.encode(prompt)
+        ids = self.tokenizer.encode(prompt)
         inputs = _with_media(self._media, ids, conversation) if conversation.media else None
         params = SamplingParams(
             max_new_tokens=conversation.max_tokens if max_tokens is None else max_tokens,
             custom_params={"omni": SPEECH, "omni_stages": json.dumps(STAGES)} if speaks else None,
             **{"temperature": 0.0, **sampling},
         )
-        params.normalize(tokenizer)
+        params.normalize(self.tokenizer)
         self._counter += 1
         return TokenizedGenerateReqInput(
             rid=f"request-{self._counter}",

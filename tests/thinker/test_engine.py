@@ -42,11 +42,18 @@ def told(engine: Engine, request: TokenizedGenerateReqInput) -> tuple[Start, lis
     return start, [token for chunk in chunks for token in chunk.data], finish.reason
 
 
+def spoken(engine: Engine, output: list[int]) -> list[int]:
+    """All but the end of turn."""
+    return [token for token in output if token != engine.tokenizer.eos_token_id]
+
+
 def check(engine: Engine, request: TokenizedGenerateReqInput, truth: Expected) -> None:
     start, tokens, reason = told(engine, request)
-    assert tokens == truth.answer
-    assert tokens == list(engine.reqs[request.rid].output_ids_through_stop)
-    assert reason == ("length" if len(tokens) == request.sampling_params.max_new_tokens else "stop")
+    output = list(engine.reqs[request.rid].output_ids_through_stop)
+    assert output == truth.answer
+    assert tokens == spoken(engine, output)
+    assert engine.texts[request.rid] == engine.tokenizer.decode(tokens)
+    assert reason == ("length" if len(output) == request.sampling_params.max_new_tokens else "stop")
     assert start.params["speech"] == SPEECH
     assert start.stages == STAGES
     assert torch.equal(start.params["prompt_ids"], truth.prompt_ids)
@@ -113,8 +120,9 @@ def test_company_retraction_and_eviction(engine, demo_model, monkeypatch):
     for name, request in zip(names, requests, strict=True):
         start, tokens, _ = told(engine, request)
         truth = expected(demo_model, name)
-        assert tokens[: len(truth.answer)] == truth.answer
-        assert tokens == list(engine.reqs[request.rid].output_ids_through_stop)
+        output = list(engine.reqs[request.rid].output_ids_through_stop)
+        assert output[: len(truth.answer)] == truth.answer
+        assert tokens == spoken(engine, output)
         torch.testing.assert_close(start.params["media_rows"], truth.media_rows, atol=1e-4, rtol=1e-4)
     assert any(engine.reqs[request.rid].retraction_count for request in requests)
     assert sum(len(request.input_ids) for request in requests) > 3 * SLOTS
@@ -157,6 +165,31 @@ def test_an_abort_before_the_prompt_has_run_is_not_told(engine):
     request = engine.request(CONVERSATIONS["picture after a video with sound"])
     engine.run([request], [AbortReq(rid=request.rid)])
     assert engine.sent == []
+
+
+def test_what_stops_an_answer_is_neither_read_nor_heard(engine):
+    """Stop strings cut out of the answer's own text, many of them in the middle of tokens."""
+    conversation = CONVERSATIONS["long answer"]
+    free = engine.request(conversation, ignore_eos=True)
+    engine.run([free])
+    text = engine.texts[free.rid]
+    stops = [text[begin : begin + length] for begin in range(3, len(text) - 9, 7) for length in (1, 5, 9)]
+    requests = [
+        engine.request(conversation, ignore_eos=True, stop=stop, no_stop_trim=keeps)
+        for stop in stops
+        for keeps in (False, True)
+    ]
+    third = engine.reqs[free.rid].output_ids[2]
+    requests += [engine.request(conversation, ignore_eos=False, stop_token_ids=[third])]
+    engine.run(*[requests[i : i + 8] for i in range(0, len(requests), 8)])
+    for request in requests:
+        stop = request.sampling_params.stop_strs[:1]
+        transcript = engine.texts[request.rid]
+        assert engine.tokenizer.decode(told(engine, request)[1]) == transcript
+        assert told(engine, request)[2] == "stop"
+        for string in stop:
+            assert transcript == text[: text.find(string) + len(string) * request.sampling_params.no_stop_trim]
+    assert told(engine, requests[-1])[1] == list(engine.reqs[free.rid].output_ids[:2])
 
 
 def test_a_seed_gives_the_same_answer_in_any_company(engine):
