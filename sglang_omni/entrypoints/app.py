@@ -13,7 +13,7 @@ from sglang.srt.managers.io_struct import GenerateReqInput
 from sglang.srt.managers.tokenizer_manager import TokenizerManager
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
-from sglang_omni.entrypoints import errors
+from sglang_omni.entrypoints import errors, openapi
 from sglang_omni.entrypoints.chat import OmniServingChat
 from sglang_omni.entrypoints.client import Client
 from sglang_omni.entrypoints.routes import chat, health, models, speech, transcriptions, voices
@@ -76,6 +76,7 @@ def install(app: FastAPI, pipeline: Pipeline | None, max_body_bytes: int = MAX_B
     """Routes, error bodies, and the coordinator's life on the server's event loop."""
     ours = [route for part in (chat, speech, transcriptions, voices, models, health) for route in part.router.routes]
     app.router.routes[:0] = ours
+    openapi.install(app, ours)
     app.user_middleware = [layer for layer in app.user_middleware if layer.cls is not CORSMiddleware]  # closed
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=max_body_bytes)
     errors.install(app)

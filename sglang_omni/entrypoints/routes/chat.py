@@ -5,14 +5,24 @@ from typing import Any
 from fastapi import APIRouter, Request
 from sglang.srt.utils.json_response import model_json_response
 
+from sglang_omni.entrypoints import chat_schema
 from sglang_omni.entrypoints.body import read_object
-from sglang_omni.entrypoints.chat_request import parse_chat
+from sglang_omni.entrypoints.chat_request import ChatRequest, parse_chat
+from sglang_omni.entrypoints.openapi import EVENTS, JSON, describe, json_body
 from sglang_omni.entrypoints.request_id import clients_id, rename
 
 router = APIRouter()
 
 
-@router.post("/v1/chat/completions")
+DESCRIPTION = describe(
+    "Answer a conversation, in text, speech or both",
+    body=json_body(ChatRequest, messages=chat_schema.MESSAGES),
+    answers={JSON: {"schema": chat_schema.ANSWER}, EVENTS: {"schema": chat_schema.EVENTS}},
+    errors=(404, 429),
+)
+
+
+@router.post("/v1/chat/completions", **DESCRIPTION)
 async def chat_completions(request: Request) -> Any:
     chat = parse_chat(await read_object(request), clients_id(request, "chatcmpl"))
     rename(request, chat.rid)

@@ -1,14 +1,32 @@
 """GET and HEAD /health: what is known about every stage, at no cost."""
 
+from typing import Any, Literal
+
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
 
 from sglang_omni.entrypoints.client import Client
+from sglang_omni.entrypoints.openapi import describe
 
 router = APIRouter()
 
 
-@router.get("/health")
+class Health(BaseModel):
+    status: Literal["healthy", "unhealthy"]
+    running: bool
+    """No stage is gone."""
+    stages: dict[str, Literal["healthy", "starting", "stuck", "stopping", "dead"]]
+    slots: dict[str, dict[str, int]]
+    """Of each stage behind the thinker: `slots` in all, those `free`, and requests `waiting`."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+UNHEALTHY: dict[int | str, Any] = {503: {"model": Health, "description": "A stage is starting, stuck or dead"}}
+
+
+@router.get("/health", response_model=Health, **describe("Whether every stage is well", others=UNHEALTHY))
 @router.head("/health", include_in_schema=False)
 async def health(request: Request) -> JSONResponse:
     """200 when every stage is healthy; 503 when one is starting, stuck or dead. `running`: none of them is gone."""

@@ -17,6 +17,7 @@ from sglang_omni.entrypoints.body import check, read_object
 from sglang_omni.entrypoints.client import Client, staged_voice
 from sglang_omni.entrypoints.concurrency import collect, first, until_disconnected
 from sglang_omni.entrypoints.errors import body_of
+from sglang_omni.entrypoints.openapi import BYTES, EVENTS, describe, json_body
 from sglang_omni.entrypoints.request_id import clients_id, new_id, rename
 from sglang_omni.entrypoints.sse import EventStream, event
 from sglang_omni.entrypoints.stages import (
@@ -78,7 +79,19 @@ def _options(request: SpeechRequest, client: Client) -> SpeechOptions:
     )
 
 
-@router.post("/v1/audio/speech")
+DESCRIPTION = describe(
+    "Speak a text",
+    body=json_body(SpeechRequest),
+    answers={
+        **{find_format(name, FORMATS, "").media_type: {"schema": BYTES} for name in FORMATS},
+        EVENTS: {"schema": {"type": "string", "description": "With `stream_format` `sse`, as OpenAI's"}},
+    },
+    errors=(404, 429),
+    headers={name: {"schema": {"type": "integer"}} for name in ("X-Sample-Rate", "X-Channels", "X-Bit-Depth")},
+)
+
+
+@router.post("/v1/audio/speech", **DESCRIPTION)
 async def speech(request: Request) -> Response:
     asked = check(SpeechRequest, await read_object(request))
     client: Client = request.app.state.omni

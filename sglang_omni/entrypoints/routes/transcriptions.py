@@ -25,6 +25,7 @@ from sglang_omni.entrypoints.chat_request import ChatRequest, parse_chat
 from sglang_omni.entrypoints.chat_stream import ABORTED, ABORTED_MESSAGE
 from sglang_omni.entrypoints.client import Client
 from sglang_omni.entrypoints.errors import error_body
+from sglang_omni.entrypoints.openapi import BYTES, EVENTS, JSON, describe, form_body
 from sglang_omni.entrypoints.request_id import clients_id, rename
 from sglang_omni.entrypoints.sse import DATA, DONE, EventStream, event
 from sglang_omni.entrypoints.stages import Count, Section, Seed
@@ -100,7 +101,27 @@ class Upload(Request):
             raise TooLarge(f"The body is larger than {self.max_bytes / 2**20:g} MiB", param="file")
 
 
-@router.post("/v1/audio/transcriptions")
+TEXT = {"type": "string"}
+TRANSCRIPTION = {
+    "type": "object",
+    "properties": {
+        "text": TEXT,
+        "task": TEXT,
+        "language": {"type": ["string", "null"]},
+        "duration": {"type": "number", "description": "Seconds"},
+        "usage": {"type": "object"},
+    },
+    "required": ["text", "usage"],
+}
+DESCRIPTION = describe(
+    "Write down what is said in a file",
+    body=form_body(TranscriptionRequest, file=BYTES),
+    answers={JSON: {"schema": TRANSCRIPTION}, "text/plain": {"schema": TEXT}, EVENTS: {"schema": TEXT}},
+    errors=(404, 429),
+)
+
+
+@router.post("/v1/audio/transcriptions", **DESCRIPTION)
 async def transcriptions(request: Request) -> Response:
     client: Client = request.app.state.omni
     processor = client.thinker.mm_processor
