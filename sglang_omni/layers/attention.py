@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sglang_omni.layers.company import RowLinear
 from sglang_omni.layers.rope import Rotation, rotate
 from sglang_omni.layers.streaming import Stream, Tail
 
@@ -31,10 +32,10 @@ class SlidingWindowAttention(nn.Module):
     def __init__(self, hidden: int, heads: int, kv_heads: int, window: int, bias: bool = False):
         super().__init__()
         self.heads, self.kv_heads, self.head_dim = heads, kv_heads, hidden // heads
-        self.q_proj = nn.Linear(hidden, heads * self.head_dim, bias=bias)
-        self.k_proj = nn.Linear(hidden, kv_heads * self.head_dim, bias=bias)
-        self.v_proj = nn.Linear(hidden, kv_heads * self.head_dim, bias=bias)
-        self.o_proj = nn.Linear(heads * self.head_dim, hidden, bias=bias)
+        self.q_proj = RowLinear(hidden, heads * self.head_dim, bias=bias)
+        self.k_proj = RowLinear(hidden, kv_heads * self.head_dim, bias=bias)
+        self.v_proj = RowLinear(hidden, kv_heads * self.head_dim, bias=bias)
+        self.o_proj = RowLinear(heads * self.head_dim, hidden, bias=bias)
         self.tail = Tail((window - 1, 2 * kv_heads, self.head_dim), axis=-3)
 
     def forward(self, x: Tensor, rotation: Rotation, mask: Tensor, stream: Stream | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Keys and values of many requests in one pool, and the three ways a step reaches them.
+"""Keys and values of many requests in one pool, and the ways a step reaches them.
 
 A pool is (slots, length, 2 * kv_heads, head_dim): keys, then values. Each layer owns its own; where a step's
 rows lie in it comes with the call.
@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sglang_omni.layers.rope import Rotation
@@ -22,13 +23,9 @@ class Access(Protocol):
     def batch(self) -> int: ...
     @property
     def rotation(self) -> Rotation: ...
-    @property
-    def mask(self) -> Tensor | None: ...
-    @property
-    def causal(self) -> bool: ...
 
-    def update(self, pool: Tensor, kv: Tensor) -> Tensor:
-        """Stores kv (batch, time, 2 * kv_heads, head_dim); returns what the queries look at, same layout."""
+    def attend(self, query: Tensor, kv: Tensor, pool: Tensor) -> Tensor:
+        """Stores kv (batch, time, 2 * kv_heads, head_dim), and attends: query and result (batch, time, heads, head_dim)."""
 
 
 def zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -38,25 +35,39 @@ def zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> T
     return torch.from_numpy(numpy.zeros(prod(shape) * dtype.itemsize, numpy.uint8)).view(dtype).view(shape)
 
 
+def attention(query: Tensor, kv: Tensor, mask: Tensor | None = None) -> Tensor:
+    """One query per row, to all of kv (batch, keys, 2 * kv_heads, head_dim): the heads of a group take time's place."""
+    kv_heads = kv.shape[2] // 2
+    kv = kv.transpose(1, 2)
+    key, value = kv.narrow(1, 0, kv_heads), kv.narrow(1, kv_heads, kv_heads)
+    grouped = query.reshape(len(query), kv_heads, -1, query.shape[-1])
+    return F.scaled_dot_product_attention(grouped, key, value, mask).view(query.shape)
+
+
+def causal_attention(query: Tensor, kv: Tensor) -> Tensor:
+    """Queries and keys at the same positions."""
+    kv_heads = kv.shape[2] // 2
+    kv = kv.transpose(1, 2)
+    key, value = kv.narrow(1, 0, kv_heads), kv.narrow(1, kv_heads, kv_heads)
+    grouped = query.shape[2] != kv_heads
+    y = F.scaled_dot_product_attention(query.transpose(1, 2), key, value, is_causal=True, enable_gqa=grouped)
+    return y.transpose(1, 2)
+
+
 @dataclass(frozen=True)
 class Prefill:
-    """Whole prompts, padded at their ends to one length: nothing before them, and padding is never read.
-
-    What padding writes behind a prompt is overwritten by the tokens that follow it before they look.
-    """
+    """Whole prompts of one length: nothing before them."""
 
     slots: Tensor  # (batch,)
     rotation: Rotation
-    mask: None = None
-    causal: bool = True
 
     @property
     def batch(self) -> int:
         return self.slots.shape[0]
 
-    def update(self, pool: Tensor, kv: Tensor) -> Tensor:
+    def attend(self, query: Tensor, kv: Tensor, pool: Tensor) -> Tensor:
         pool[self.slots, : kv.shape[1]] = kv
-        return kv
+        return causal_attention(query, kv)
 
 
 @dataclass(frozen=True)
@@ -68,31 +79,48 @@ class Decode:
     length: int  # of the longest row, this token included
     rotation: Rotation
     mask: Tensor | None  # (batch, 1, 1, length), None if all rows are equally long
-    causal: bool = False
 
     @property
     def batch(self) -> int:
         return self.slots.shape[0]
 
-    def update(self, pool: Tensor, kv: Tensor) -> Tensor:
+    def attend(self, query: Tensor, kv: Tensor, pool: Tensor) -> Tensor:
         pool[self.slots, self.positions] = kv.squeeze(1)
-        return pool[:, : self.length].index_select(0, self.slots)
+        return attention(query, pool[:, : self.length].index_select(0, self.slots), self.mask)
+
+
+@dataclass(frozen=True)
+class DecodeByRow:
+    """As `Decode`, each row to its own keys and no others, so that company does not change how sums are rounded.
+
+    For CPUs. There are `batch` rows, of which those without a slot are padding.
+    """
+
+    batch: int
+    slots: list[int]
+    lengths: list[int]  # this token included
+    rotation: Rotation
+
+    def attend(self, query: Tensor, kv: Tensor, pool: Tensor) -> Tensor:
+        y = torch.zeros_like(query)
+        for row, (slot, length) in enumerate(zip(self.slots, self.lengths, strict=True)):
+            pool[slot, length - 1] = kv[row, 0]
+            y[row] = attention(query[row, None], pool[slot, None, :length])[0]
+        return y
 
 
 @dataclass(frozen=True)
 class Together:
-    """Row i in slot i, all at the same position `start`: a loop within one step."""
+    """Row i in slot i, all at the same position `start`: a loop within one step, whose first part is causal."""
 
     batch: int
     start: int
     rotation: Rotation
-    causal: bool
-    mask: None = None
 
-    def update(self, pool: Tensor, kv: Tensor) -> Tensor:
+    def attend(self, query: Tensor, kv: Tensor, pool: Tensor) -> Tensor:
         rows, time = pool.narrow(0, 0, self.batch), kv.shape[1]
         rows.narrow(1, self.start, time).copy_(kv)
-        return rows.narrow(1, 0, self.start + time)
+        return attention(query, rows.narrow(1, 0, self.start + time)) if self.start else causal_attention(query, kv)
 
 
 def length_mask(lengths: list[int], device: torch.device, dtype: torch.dtype) -> Tensor | None:

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from sglang_omni.layers.company import by_row
 from sglang_omni.layers.streaming import Stream, Tail
 
 
@@ -17,7 +18,7 @@ class CausalConv(nn.Module):
         self.tail = Tail((in_channels, (kernel_size - 1) * dilation))
 
     def forward(self, x: Tensor, stream: Stream | None = None) -> Tensor:
-        return self.conv(self.tail.prepend(x, stream))
+        return by_row(self.conv, self.tail.prepend(x, stream))
 
 
 class CausalTransposedConv(nn.Module):
@@ -37,6 +38,6 @@ class CausalTransposedConv(nn.Module):
         self.tail = Tail((in_channels, self.overlap // stride))
 
     def forward(self, x: Tensor, stream: Stream | None = None) -> Tensor:
-        y = self.conv(self.tail.prepend(x, stream))
+        y = by_row(self.conv, self.tail.prepend(x, stream))
         begins = stream is None or stream.first
         return y[..., self.overlap * (1 + begins) : y.shape[-1] - self.overlap]

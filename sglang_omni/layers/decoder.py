@@ -86,15 +86,7 @@ class Attention(nn.Module):
         qk = qkv.narrow(2, 0, heads + kv_heads)
         rotate(self.qk_norm(qk), access.rotation, out=qk)
         q, kv = qkv.narrow(2, 0, heads), qkv.narrow(2, heads, 2 * kv_heads)
-        kv = access.update(self.pool, kv).transpose(1, 2)
-        key, value = kv.narrow(1, 0, kv_heads), kv.narrow(1, kv_heads, kv_heads)
-        if access.causal:
-            y = F.scaled_dot_product_attention(
-                q.transpose(1, 2), key, value, is_causal=True, enable_gqa=heads != kv_heads
-            ).transpose(1, 2)
-        else:  # one query per row: the heads of a group take the place of time
-            q = q.reshape(access.batch, kv_heads, -1, self.head_dim)
-            y = F.scaled_dot_product_attention(q, key, value, access.mask)
+        y = access.attend(q, kv, self.pool)
         return torch.addmm(residual, y.reshape(x.shape[0], -1), self.out)
 
     __call__ = forward

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sglang_omni.layers.company import ROWS_AT_LEAST
 from sglang_omni.layers.decoder import GatedMlp, joined
 from sglang_omni.layers.linear import Linear
 
@@ -83,8 +84,10 @@ class GroupedExperts:
     def __call__(self, x: Tensor, residual: Tensor, weights: Tensor, chosen: Tensor, shared: Tensor) -> Tensor:
         """As `WideExperts`."""
         expert, order = chosen.flatten().sort()
+        # Where so few rows would round differently, every row comes several times, and the first is kept.
+        times = 1 if x.is_cuda else ROWS_AT_LEAST
         row = order // chosen.shape[1]
-        ends = torch.searchsorted(expert, self.numbers, right=True, out_int32=True)
-        gate, up = F.grouped_mm(x[row], self.gate_up, offs=ends).chunk(2, -1)
-        y = F.grouped_mm(F.silu(gate) * up, self.down, offs=ends) * weights.flatten()[order, None]
+        ends = torch.searchsorted(expert, self.numbers, right=True, out_int32=True) * times
+        gate, up = F.grouped_mm(x[row.repeat_interleave(times)], self.gate_up, offs=ends).chunk(2, -1)
+        y = F.grouped_mm(F.silu(gate) * up, self.down, offs=ends)[::times] * weights.flatten()[order, None]
         return torch.addmm(residual, self.shared.inner(x) * shared, self.shared.down).index_add_(0, row, y)

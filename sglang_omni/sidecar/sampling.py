@@ -67,7 +67,8 @@ def draw(logits: Tensor, rows: Rows, uniform: Tensor) -> Tensor:
     if rows.width == 1:
         return logits.argmax(-1)
     scores, tokens = logits.float().topk(rows.width, -1)
-    cumulated = torch.addcmul(rows.outside, scores, rows.sharpness).softmax(-1).cumsum(-1)
+    # float64: the width is that of the widest row, and must not change how another's shares are rounded
+    cumulated = torch.addcmul(rows.outside, scores, rows.sharpness).softmax(-1, torch.float64).cumsum(-1)
     total = cumulated[:, -1:]
     if rows.top_p is not None:  # up to the first token that reaches top_p
         total = cumulated.masked_fill(cumulated < rows.top_p, torch.inf).amin(-1, True).minimum(total)

@@ -71,8 +71,7 @@ def test_eight_at_once_answer_as_they_do_alone(server: Server, client: openai.Op
 
     for name, answer in zip(QUESTIONS, asyncio.run(together()), strict=True):
         assert answer.choices[0].message.content == alone[name].choices[0].message.content, name
-        company, solo = (np.frombuffer(heard(said), "<i2").astype(int) for said in (answer, alone[name]))
-        np.testing.assert_allclose(company, solo, atol=1, err_msg=name)  # a batched sum may round to the next level
+        assert heard(answer) == heard(alone[name]), name
     server.wait_until_free()
 
 

@@ -54,6 +54,36 @@ def together(
     return [torch.stack(frames) for frames in spoken], largest
 
 
+def test_company_changes_no_bit(runner: TalkerRunner, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stronger than equal codes: a code is drawn from these numbers, and a last bit may decide it."""
+    heard: dict[int, list[torch.Tensor]] = {}
+    kept: list[Any] = []  # so that no id is given twice
+    frame = runner._frame
+
+    def record(hidden: torch.Tensor, states: Any, slots: list[int], index: torch.Tensor) -> torch.Tensor:
+        codes = frame(hidden, states, slots, index)
+        kept.extend(states)
+        for row, state in enumerate(states):
+            heard.setdefault(id(state), []).append(torch.cat((hidden[row], runner.heard[state.slot])))
+        return codes
+
+    monkeypatch.setattr(runner, "_frame", record)
+    requests = [
+        (told(tiny_model, name), {"seed": number, "max_frames": 10, "top_k": 20 + number})
+        for number, name in enumerate([*CONVERSATIONS][:8])
+    ]
+    together(runner, requests, seed=0)
+    company = list(heard.values())
+    heard.clear()
+    for request in requests:
+        together(runner, [request], seed=0)
+    alone = list(heard.values())
+    assert len(alone) == len(company) == len(requests)
+    by_first = {rows[0].numpy().tobytes(): rows for rows in company}
+    for rows in alone:
+        torch.testing.assert_close(by_first[rows[0].numpy().tobytes()], rows, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_company_and_the_order_of_arrival_change_nothing(runner: TalkerRunner, tiny_model: Path, seed: int) -> None:
     conversations = [told(tiny_model, name) for name in CONVERSATIONS]

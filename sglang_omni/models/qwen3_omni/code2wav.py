@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from sglang_omni.layers.activation import SnakeBeta
 from sglang_omni.layers.attention import SlidingWindowAttention, frame_positions, window_mask
+from sglang_omni.layers.company import RowLinear
 from sglang_omni.layers.conv import CausalConv, CausalTransposedConv
 from sglang_omni.layers.rope import Rope, Rotation
 from sglang_omni.layers.streaming import Stream, allocate
@@ -68,9 +69,9 @@ class LayerScale(nn.Module):
 class Mlp(nn.Module):
     def __init__(self, config: Code2WavConfig):
         super().__init__()
-        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
-        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
-        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+        self.gate_proj = RowLinear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up_proj = RowLinear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = RowLinear(config.intermediate_size, config.hidden_size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
@@ -125,8 +126,8 @@ class ConvNeXtBlock(nn.Module):
         super().__init__()
         self.dwconv = CausalConv(channels, channels, 7, groups=channels)
         self.norm = nn.LayerNorm(channels, eps=1e-6)
-        self.pwconv1 = nn.Linear(channels, 4 * channels)
-        self.pwconv2 = nn.Linear(4 * channels, channels)
+        self.pwconv1 = RowLinear(channels, 4 * channels)
+        self.pwconv2 = RowLinear(4 * channels, channels)
         self.gamma = nn.Parameter(torch.full((channels,), 1e-6))
 
     def forward(self, x: Tensor, stream: Stream | None) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sglang_omni.layers.cache import Together
+from sglang_omni.layers.company import ROWS_AT_LEAST, padded
 from sglang_omni.layers.decoder import DecoderLayer, GatedMlp, joined
 from sglang_omni.layers.linear import Embedding, Linear
 from sglang_omni.layers.norm import RmsNorm
@@ -44,7 +45,7 @@ class CodePredictor(nn.Module):
         """Fuses the loaded weights and makes room for `batch` rows."""
         groups = self.config.num_code_groups
         for layer in self.model.layers:
-            layer.prepare(batch, groups)
+            layer.prepare(max(batch, ROWS_AT_LEAST), groups)
         self.model.norm.fuse()
         self.layers = list(self.model.layers)
         self.heads = [joined(head) for head in self.lm_head]
@@ -59,17 +60,18 @@ class CodePredictor(nn.Module):
 
         The sum (batch, hidden) is over all code groups, code 0's included: what the talker hears of the frame.
         """
-        batch = hidden.shape[0]
-        x = torch.stack((hidden, first), 1).flatten(0, 1)
+        batch, rows = len(first), len(padded(first))
+        x = torch.stack((padded(hidden), padded(first)), 1).flatten(0, 1)
         codes, embeddings = [], [first]
         for step, rotation in enumerate(self.rotations):
-            access = Together(batch, 0 if step == 0 else step + 1, rotation, causal=step == 0)
+            access = Together(rows, 0 if step == 0 else step + 1, rotation)
             for layer in self.layers:
                 x = layer(x, access)
             if step == 0:
                 x = x[1::2]
-            code = choose(torch.mm(self.model.norm(x), self.heads[step]), step + 1)
-            x = self.embeddings[step].index_select(0, code)
+            code = choose(torch.mm(self.model.norm(x), self.heads[step])[:batch], step + 1)
+            embedding = self.embeddings[step].index_select(0, code)
             codes.append(code)
-            embeddings.append(x)
+            embeddings.append(embedding)
+            x = padded(embedding)
         return torch.stack(codes, 1), torch.stack(embeddings).sum(0)

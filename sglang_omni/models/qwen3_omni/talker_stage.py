@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from sglang_omni.errors import InvalidRequest
-from sglang_omni.layers.cache import Access, Decode, Prefill, length_mask
+from sglang_omni.layers.cache import Access, Decode, DecodeByRow, Prefill, length_mask
+from sglang_omni.layers.company import padded
+from sglang_omni.layers.rope import Rotation
 from sglang_omni.models.qwen3_omni.config import OmniConfig, omni_config
 from sglang_omni.models.qwen3_omni.prompt import HEAD, TalkerPrompt, codec_ids, input_ids, talker_prompt
 from sglang_omni.models.qwen3_omni.talker import Talker
@@ -141,7 +143,7 @@ class TalkerRunner:
         if state.reason is not None or self._next_text(state) is None:
             return None
         if state.length == 0:
-            return "prefill", state.prompt.length.bit_length()  # at most half of a padded batch is padding
+            return "prefill", state.prompt.length
         return ("decode",)
 
     def _next_text(self, state: Speech) -> int | None:
@@ -167,18 +169,13 @@ class TalkerRunner:
         return [self._spoken(state, frame) for state, frame in zip(states, codes, strict=True)]
 
     def _prefill(self, states: Sequence[Speech], index: Tensor) -> Tensor:
-        """Whole prompts: the hidden state of their last rows (batch, hidden)."""
-        lengths = [state.prompt.length for state in states]
-        x = self.text_rows.new_zeros(len(states), max(lengths), self.text_rows.shape[1])
-        positions = torch.zeros(3, len(states), max(lengths), device=self.device)
-        for row, state in enumerate(states):
-            x[row, : state.prompt.length] = self._embed(state)
-            positions[:, row, : state.prompt.length] = state.prompt.positions
+        """Whole prompts of one length: the hidden state of their last rows (batch, hidden)."""
+        x = torch.stack([self._embed(state) for state in states])
+        positions = torch.stack([state.prompt.positions for state in states], 1).to(self.device, torch.float32)
+        for state in states:
             state.length = state.prompt.length
             state.position = float(state.prompt.positions[0, -1]) + 1
-        access = Prefill(index, self.talker.rope.at(positions, x.dtype))
-        last = torch.tensor(lengths, device=self.device) - 1
-        return self._run(x, access)[torch.arange(len(states), device=self.device), last]
+        return self._run(x, Prefill(index, self.talker.rope.at(positions, x.dtype)))[:, -1]
 
     def _embed(self, state: Speech) -> Tensor:
         """The prompt's rows (length, hidden)."""
@@ -193,17 +190,21 @@ class TalkerRunner:
 
     def _decode(self, states: Sequence[Speech], index: Tensor) -> Tensor:
         """One row each, the last frame and the next text: the hidden states (batch, hidden)."""
-        numbers = [[state.length, self._next_text(state)] for state in states]
-        lengths, text = torch.tensor(numbers, device=self.device).unbind(1)
+        text = torch.tensor([self._next_text(state) for state in states], device=self.device)
         positions = torch.tensor([[state.position] for state in states], device=self.device)
-        x = self.heard.index_select(0, index) + self.text_rows.index_select(0, text)
-        mask = length_mask([state.length + 1 for state in states], self.device, x.dtype)
-        longest = max(state.length for state in states) + 1
-        access = Decode(index, lengths, longest, self.talker.rope.at(positions, x.dtype), mask)
+        x = padded(self.heard.index_select(0, index) + self.text_rows.index_select(0, text))
+        rotation = self.talker.rope.at(padded(positions), x.dtype)
         for state in states:
             state.length += 1
             state.position += 1
-        return self._run(x[:, None], access)[:, -1]
+        return self._run(x[:, None], self._access(states, index, rotation))[: len(states), -1]
+
+    def _access(self, states: Sequence[Speech], index: Tensor, rotation: Rotation) -> Access:
+        lengths = [state.length for state in states]
+        if self.device.type == "cpu":
+            return DecodeByRow(len(padded(index)), [state.slot for state in states], lengths, rotation)
+        mask = length_mask(lengths, self.device, self.text_rows.dtype)
+        return Decode(index, torch.tensor(lengths, device=self.device) - 1, max(lengths), rotation, mask)
 
     def _run(self, x: Tensor, access: Access) -> Tensor:
         return self.talker.model(x.flatten(0, 1), access).view(x.shape)
@@ -212,7 +213,7 @@ class TalkerRunner:
         """From the talker's hidden states (batch, hidden) all codes of a frame (batch, code groups)."""
         steps = torch.tensor([state.frames for state in states], device=self.device)
         chances = uniforms(self.keys.index_select(0, index), steps, self.groups)
-        logits = self.talker.codec_head(hidden).float()
+        logits = self.talker.codec_head(padded(hidden))[: len(states)].float()
         logits = penalise(logits, self.seen.index_select(0, index), self.penalties.index_select(0, index))
         logits.masked_fill_(self.suppressed, -torch.inf)
         first = draw(logits, self.sampler.rows(slots, index), chances[:, 0])

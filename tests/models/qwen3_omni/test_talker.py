@@ -25,13 +25,11 @@ def talker(demo_model: Path) -> Talker:
 
 @torch.inference_mode()
 def run(talker: Talker, x: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
-    """Prompts of PROMPTS together, then decode steps: x (batch, time, hidden) -> the last STEPS rows' states."""
+    """Prompts of PROMPTS, then decode steps together: x (batch, time, hidden) -> the last STEPS rows' states."""
     longest, dtype = max(PROMPTS), talker.codec_head.weight.dtype
-    padded = torch.zeros(len(PROMPTS), longest, x.shape[2], dtype=dtype)
     for row, length in enumerate(PROMPTS):
-        padded[row, :length] = x[row, :length]
-    access = Prefill(slots, talker.rope.at(positions[:, :, :longest], dtype))
-    talker.model(padded.flatten(0, 1), access)
+        access = Prefill(slots[row, None], talker.rope.at(positions[:, row, None, :length], dtype))
+        talker.model(x[row, :length].to(dtype), access)
     lengths, rows, states = torch.tensor(PROMPTS), torch.arange(len(PROMPTS)), []
     for step in range(STEPS):
         rotation = talker.rope.at(positions[:, rows, lengths + step][..., None], dtype)
