@@ -4,6 +4,7 @@ import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -14,6 +15,19 @@ from sglang_omni.errors import ConfigError
 from sglang_omni.models import families
 from sglang_omni.models.spec import ModelSpec, Option, StageOptions
 
+LOG_LEVELS = "debug", "info", "warning", "error", "critical"
+THINKER = """\
+    Every option of SGLang's server, as it is or as --thinker-...; all are listed
+    by `sglang serve --model-type llm --help`. Among them:
+      --device DEVICE             cuda, cpu, ... (default: what there is)
+      --base-gpu-id N             the first GPU it runs on
+      --tp-size N                 how many GPUs it is spread over
+      --mem-fraction-static F     share of a GPU's memory for its weights and KV cache
+      --max-running-requests N    requests served at once
+      --context-length N          longest prompt and answer together
+      --dtype DTYPE               auto, bfloat16, float32, ...
+      --api-key KEY               ask clients for a key
+      --enable-metrics            Prometheus metrics under /metrics"""
 DTYPES = "auto", "float32", "bfloat16", "float16"
 MEDIA_LIMITS = {
     "max_bytes": (int, "bytes of one file (default: 256 MiB)"),
@@ -123,23 +137,19 @@ def positive(number: Callable[[str], Any]) -> Callable[[str], Any]:
     return read
 
 
+def port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 2**16:
+        raise argparse.ArgumentTypeError(f"must be a number from 1 to 65535, not {text!r}")
+    return int(text)
+
+
 def parser(program: str = "sgl-omni serve") -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog=program,
         usage=f"{program} [--model-path MODEL] [--config FILE] [options] [SGLang's options]",
         description="Serve a model that hears, sees and speaks behind one OpenAI-compatible server.",
-        epilog=dedent("""\
-            Every option of SGLang's server works here too, for example:
-              --tp-size N                 spread the thinker over N GPUs
-              --mem-fraction-static F     GPU memory for the thinker's weights and KV cache
-              --context-length N          longest prompt and answer together
-              --dtype float32             arithmetic of the thinker
-              --api-key KEY               ask clients for a key
-              --enable-metrics            Prometheus metrics under /metrics
-              --tool-call-parser NAME     understand tool calls
-            `sglang serve --model-type llm --help` lists them all.
-            """),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="docs/configuration.md tells more, and `sgl-omni config` shows what a server would go by.",
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=28),
         allow_abbrev=False,
     )
     add = result.add_argument
@@ -150,14 +160,21 @@ def parser(program: str = "sgl-omni serve") -> argparse.ArgumentParser:
         help="a directory, or a model id of Hugging Face (default: a small built-in demo model)",
     )
     add("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")
-    add("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
+    add("--port", type=port, default=8000, help="port to listen on (default: %(default)s)")
     add(
         "--model-name",
         "--served-model-name",
         metavar="NAME",
         help="the name in /v1/models and in requests (default: the family's, such as qwen3-omni)",
     )
-    add("--log-level", default="info", metavar="LEVEL", help="debug, info, warning or error (default: %(default)s)")
+    add(
+        "--log-level",
+        type=str.lower,
+        choices=LOG_LEVELS,
+        default="info",
+        metavar="LEVEL",
+        help=f"{', '.join(LOG_LEVELS)}; of every process (default: %(default)s)",
+    )
     add(
         "--text-only",
         action=argparse.BooleanOptionalAction,
@@ -166,6 +183,7 @@ def parser(program: str = "sgl-omni serve") -> argparse.ArgumentParser:
     )
     add("--config", type=Path, metavar="FILE", help="read options from a page of YAML; those written here win over it")
 
+    result.add_argument_group("thinker", dedent(THINKER))
     for stage, options in stage_options().items():
         _add_stage(result.add_argument_group(stage), stage, options)
 
@@ -206,8 +224,20 @@ def _add_stage(group: argparse._ArgumentGroup, stage: str, options: Mapping[str,
     whole = positive(int)
     every = StageOptions
     add("device", "where it runs, such as cuda:1 (default: cuda if there is any, else cpu)", metavar="DEVICE")
-    add("dtype", "auto (the checkpoint's), float32, ... (default: %(default)s)", choices=DTYPES, default=every.dtype)
-    add("slots", "requests served at once (default: %(default)s)", type=whole, default=every.slots, metavar="N")
+    add(
+        "dtype",
+        f"{', '.join(DTYPES)} (default: %(default)s, the checkpoint's own)",
+        choices=DTYPES,
+        default=every.dtype,
+        metavar="DTYPE",
+    )
+    add(
+        "slots",
+        "requests served at once, each with memory of its own (default: %(default)s)",
+        type=whole,
+        default=every.slots,
+        metavar="N",
+    )
     add("threads", "CPU threads (default: %(default)s)", type=whole, default=every.threads, metavar="N")
     for name, option in options.items():
         add(name, option.help, type=whole, metavar="N", nargs="+" if option.many else None)

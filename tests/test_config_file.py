@@ -122,7 +122,7 @@ def test_numbers_stay_as_written(serve: Serve) -> None:
         ("thinker:\n\n  port: 3", r"line 3: unknown key thinker.port; did you mean port\?"),
         ("mem_fraction_static: 0.5", r"line 1: unknown key mem_fraction_static; SGLang's options go under thinker"),
         ("config: other.yaml", r"line 1: unknown key config"),
-        ("host: a\nport: many", r"line 2: port: invalid int value: 'many'"),
+        ("host: a\nport: many", r"line 2: port: must be a number from 1 to 65535, not 'many'"),
         ("port: [1, 2]", r"line 1: port: takes one value, not a list of 2"),
         ("text_only: 3", r"line 1: text_only: must be true or false, not '3'"),
         ("talker: {slots: 0}", r"line 1: talker.slots: must be an integer above 0, not '0'"),

@@ -1,5 +1,6 @@
 """From options to a running server: look everything over, start the sidecars, start SGLang."""
 
+import errno
 import os
 import shlex
 import shutil
@@ -35,6 +36,8 @@ def serve(options: ServeOptions) -> int:
         on_interrupt(started.close)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until SGLang, which drains, takes it over
         check_port(options.host, options.port)
+        if options.thinker or options.sglang:
+            check_sglang_options(options)
         model_path = locate(options.model_path)
         spec = spec_of(model_path)
         if not options.text_only:
@@ -50,7 +53,19 @@ def check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise StartupError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from None
+            hint = "; choose another --port" if error.errno == errno.EADDRINUSE else ""
+            raise StartupError(f"cannot listen on {host}:{port}: {error.strerror}{hint}") from None
+
+
+def check_sglang_options(options: ServeOptions) -> None:
+    """Before a model is downloaded. Takes the seconds that importing SGLang takes."""
+    from sglang.srt.plugins import load_plugins
+
+    load_plugins()
+
+    from sglang_omni.entrypoints.sglang_args import told
+
+    told(options.thinker, options.sglang)
 
 
 def _run(options: ServeOptions, spec: ModelSpec, model_path: Path, started: ExitStack) -> None:

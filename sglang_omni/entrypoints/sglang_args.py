@@ -2,7 +2,7 @@
 
 import argparse
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +24,15 @@ def check_known(argv: Sequence[str], known: Sequence[str]) -> None:
         name = argument.partition("=")[0]
         if not name.startswith("--") or name in known:
             continue
-        close = difflib.get_close_matches(name, known, 1)
+        close = difflib.get_close_matches(name.replace("--thinker-", "--", 1), known, 1)
         raise ConfigError(f"unknown option {name}" + (f"; did you mean {close[0]}?" if close else ""))
+
+
+def without_prefix(word: str, names: Collection[str]) -> str:
+    """SGLang's option in `names` that `word` calls the thinker's: `--tp-size=2` for `--thinker-tp-size=2`."""
+    name, equals, value = word.partition("=")
+    plain = name.replace("--thinker-", "--", 1)
+    return plain + equals + value if plain in names else word
 
 
 def their_parser() -> argparse.ArgumentParser:
@@ -42,7 +49,9 @@ def their_parser() -> argparse.ArgumentParser:
 def told(thinker: Sequence[config_file.Entry], sglang: Sequence[str]) -> tuple[list[str], dict[str, config.Setting]]:
     """The thinker's options of file and command line as arguments, and by key. Raises ConfigError for a wrong one."""
     theirs = their_parser()
-    check_known(sglang, option_names(theirs) + option_names(config.parser()))
+    ours = option_names(config.parser())
+    sglang = [without_prefix(word, set(option_names(theirs)) - set(ours)) for word in sglang]
+    check_known(sglang, option_names(theirs) + ours)
     keys = [config_file.key("thinker", name) for name in option_names(theirs) if name.startswith("--")]
     arguments: list[str] = []
     settings: dict[str, config.Setting] = {}

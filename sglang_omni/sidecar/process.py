@@ -8,7 +8,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 
-from sglang_omni.errors import OmniError
+from sglang_omni.errors import ConfigError, OmniError
 from sglang_omni.models import families
 from sglang_omni.models.spec import StageOptions
 from sglang_omni.sidecar.messages import Heartbeat
@@ -45,6 +45,11 @@ def serve(config: SidecarConfig) -> None:
     import torch
 
     torch.set_num_threads(config.options.threads)
+    try:
+        torch.empty(0, device=config.options.device)
+    except (RuntimeError, AssertionError) as error:  # torch's for a device it does not know, or that is not there
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"device {config.options.device} cannot be used: {reason}") from None
     spec = families()[config.architecture]
     names = [stage.name for stage in spec.stages]
     place = names.index(config.stage)

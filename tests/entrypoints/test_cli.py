@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -24,6 +25,12 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def checkpoint(directory: Path, model: Path, *tensors: str) -> Path:
     """A directory like a checkpoint of `model`'s family that holds `tensors`, by its index."""
     directory.mkdir()
@@ -38,10 +45,20 @@ def test_help_is_a_page_with_our_options_first(capsys: pytest.CaptureFixture[str
         cli.main(["serve", "--help"])
     assert ended.value.code == 0
     page = capsys.readouterr().out
-    assert "--config FILE" in page
-    assert page.index("--model-path") < page.index("--talker-device") < page.index("--tp-size")
+    assert page.index("--config FILE") < page.index("--tp-size") < page.index("--talker-device")
     assert len(page.splitlines()) < 80
-    assert max(map(len, page.splitlines())) <= 100
+    assert max(map(len, page.splitlines())) <= 90
+    for title in "options", "thinker", "talker", "code2wav", "pictures, sounds and videos in requests":
+        assert f"\n{title}:\n" in page
+
+
+def test_the_options_of_sglang_that_help_shows_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["serve", "--help"])
+    page = capsys.readouterr().out
+    shown = re.findall(r"^    (--[a-z-]+)", page[page.index("\nthinker:") : page.index("\ntalker:")], re.MULTILINE)
+    assert len(shown) > 5
+    assert set(shown) <= set(sglang_args.option_names(sglang_args.their_parser()))
 
 
 def test_help_does_not_import_sglang_or_torch() -> None:
@@ -97,6 +114,55 @@ def test_sglangs_options_are_known_and_reach_it(tiny_model: Path) -> None:
         sglang_args.server_args(config.parse(["--max-runing-requests", "3"]), spec_of(tiny_model), tiny_model)
 
 
+def test_the_thinkers_options_may_be_called_so(tiny_model: Path) -> None:
+    options = config.parse(["--thinker-max-running-requests", "3", "--thinker-enable-metrics", "--thinker-tp-size=1"])
+    args = sglang_args.server_args(options, spec_of(tiny_model), tiny_model)
+    assert (args.max_running_requests, args.enable_metrics, args.tp_size) == (3, True, 1)
+
+
+@pytest.mark.parametrize(
+    ("option", "meant"),
+    [("--thinker-tp-sise", "--tp-size"), ("--thinker-port", "--port"), ("--talker-devise", "--talker-device")],
+)
+def test_an_option_like_a_stages(option: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match=f"unknown option {option}; did you mean {meant}?"):
+        sglang_args.told((), [option, "2"])
+
+
+def test_a_wrong_option_is_said_before_a_model_is_looked_for() -> None:
+    ended = run("serve", "--model-path", "no/such-model", "--max-runing-requests", "3", "--port", str(free_port()))
+    assert ended.returncode == 2
+    assert ended.stderr.endswith(
+        "sgl-omni: unknown option --max-runing-requests; did you mean --max-running-requests?\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--port", "70000"], "--port: must be a number from 1 to 65535, not '70000'"),
+        (["--port", "0"], "--port: must be a number from 1 to 65535, not '0'"),
+        (["--log-level", "loud"], "--log-level: invalid choice: 'loud'"),
+        (["--talker-slots", "none"], "--talker-slots: must be an integer above 0, not 'none'"),
+    ],
+)
+def test_wrong_values(capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["serve", *arguments])
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_log_level_in_any_case(tiny_model: Path) -> None:
+    options = config.parse(["--log-level", "WARNING"])
+    assert options.log_level == "warning"
+    assert sglang_args.server_args(options, spec_of(tiny_model), tiny_model).log_level == "warning"
+
+
+def test_a_host_that_is_none() -> None:
+    with pytest.raises(StartupError, match=r"cannot listen on no\.such\.host:\d+: [^;]*$"):
+        check_port("no.such.host", free_port())
+
+
 def test_a_busy_port() -> None:
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
@@ -111,14 +177,14 @@ def test_a_busy_port() -> None:
 
 
 def test_a_model_that_is_not_there() -> None:
-    ended = run("serve", "--model-path", "no/such-model", "--port", "0")
+    ended = run("serve", "--model-path", "no/such-model", "--port", str(free_port()))
     assert ended.returncode == 1
     assert "no/such-model is no directory, and no model that could be downloaded" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
 def test_a_directory_that_is_no_model(tmp_path: Path) -> None:
-    ended = run("serve", "--model-path", str(tmp_path), "--port", "0")
+    ended = run("serve", "--model-path", str(tmp_path), "--port", str(free_port()))
     assert ended.returncode == 1
     assert "holds no config.json" in ended.stderr
 
@@ -129,7 +195,7 @@ def test_a_checkpoint_that_cannot_speak(tiny_model: Path, tmp_path: Path) -> Non
         check_can_speak(silent, spec_of(silent))
     check_can_speak(checkpoint(tmp_path / "speaks", tiny_model, "talker.x", "code2wav.x"), spec_of(tiny_model))
     check_can_speak(tiny_model, spec_of(tiny_model))
-    ended = run("serve", "--model-path", str(silent), "--port", "0")
+    ended = run("serve", "--model-path", str(silent), "--port", str(free_port()))
     assert ended.returncode == 1
     assert "talker.*" in ended.stderr
 

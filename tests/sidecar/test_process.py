@@ -1,6 +1,8 @@
 """The sidecar processes with the real stages: what a thinker would send goes in, PCM comes out."""
 
 import asyncio
+import os
+import re
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ from sglang_omni.models.spec import StageOptions
 from sglang_omni.pipeline import Pipeline
 from sglang_omni.sidecar.group import Sidecars
 from sglang_omni.sidecar.messages import Chunk, Finish, Start
+from sglang_omni.sidecar.process import SidecarConfig
 from tests.reference import Answer, reference_generate
 
 GREEDY = {"voice": "chelsie", "temperature": 0.0}
@@ -123,3 +126,12 @@ def test_a_sidecar_ends_with_the_process_that_started_it(demo_model: Path, tmp_p
     while any(path.exists() for path in waiting):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_a_device_that_is_none_is_said_in_a_sentence(demo_model: Path, sockets: str):
+    options = StageOptions(str(demo_model), device="banana")
+    config = SidecarConfig(spec_of(demo_model).architecture, "talker", sockets, os.getpid(), options)
+    command = [sys.executable, "-m", "sglang_omni.sidecar.process", config.to_json()]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 1
+    assert re.fullmatch("sgl-omni: talker: device banana cannot be used: Expected one of cpu, cuda.*\n", ended.stderr)
