@@ -27,6 +27,14 @@ class Format:
     container: str | None = None
     codec: str | None = None
 
+    @property
+    def available(self) -> bool:
+        """Whether this machine's FFmpeg has the encoder."""
+        try:
+            return self.codec is None or av.Codec(self.codec, "w").is_encoder
+        except av.codec.codec.UnknownCodecError:
+            return False
+
 
 FORMATS = {
     format.name: format

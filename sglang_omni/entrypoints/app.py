@@ -16,7 +16,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from sglang_omni.entrypoints import errors, openapi
 from sglang_omni.entrypoints.chat import OmniServingChat
 from sglang_omni.entrypoints.client import Client
-from sglang_omni.entrypoints.routes import chat, health, models, speech, transcriptions, voices
+from sglang_omni.entrypoints.routes import chat, health, models, speech, speech_batch, transcriptions, voices
 from sglang_omni.media import MediaPolicy
 from sglang_omni.models.spec import ModelSpec
 from sglang_omni.pipeline import Pipeline
@@ -74,7 +74,11 @@ def make_tokenizer_manager(
 
 def install(app: FastAPI, pipeline: Pipeline | None, max_body_bytes: int = MAX_BODY_BYTES) -> None:
     """Routes, error bodies, and the coordinator's life on the server's event loop."""
-    ours = [route for part in (chat, speech, transcriptions, voices, models, health) for route in part.router.routes]
+    ours = [
+        route
+        for part in (chat, speech, speech_batch, transcriptions, voices, models, health)
+        for route in part.router.routes
+    ]
     app.router.routes[:0] = ours
     openapi.install(app, ours)
     app.user_middleware = [layer for layer in app.user_middleware if layer.cls is not CORSMiddleware]  # closed

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sglang_omni.audio.encode import FORMATS, Encoder, encode, find_format
+from sglang_omni.audio.encode import FORMATS, Encoder, Format, encode, find_format
 from sglang_omni.errors import InvalidRequest
 
 RATE = 24_000
@@ -71,3 +71,8 @@ def test_an_unknown_format_names_the_known() -> None:
     with pytest.raises(InvalidRequest, match="response_format 'ogg' is not one of wav, mp3") as caught:
         find_format("ogg", ("wav", "mp3"), "response_format")
     assert caught.value.param == "response_format"
+
+
+def test_a_codec_that_the_machine_lacks_is_known_beforehand() -> None:
+    assert all(format.available for format in FORMATS.values())
+    assert not Format("mp3", "audio/mpeg", "mp3", "no_such_encoder").available

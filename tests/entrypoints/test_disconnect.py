@@ -79,3 +79,17 @@ def test_while_speech_is_made(fake: Fake, how: dict[str, Any], after: int) -> No
     fake.pipeline.forever = True
     asyncio.run(leave(fake.app, "/v1/audio/speech", {**SPEECH, **how}, after))
     assert len(fake.pipeline.aborted) == 1
+
+
+@pytest.mark.parametrize("how", [{}, {"stream": True}, {"stream_format": "sse"}])
+def test_before_speech_makes_a_sound(fake: Fake, how: dict[str, Any]) -> None:
+    fake.pipeline.forever, fake.pipeline.sound = True, []
+    asyncio.run(leave(fake.app, "/v1/audio/speech", {**SPEECH, **how}, 0))
+    assert len(fake.pipeline.aborted) == 1
+
+
+@pytest.mark.parametrize(("how", "after"), [({}, 0), ({"stream": True}, 3), ({"stream_format": "sse"}, 3)])
+def test_while_a_long_speech_is_made(fake: Fake, how: dict[str, Any], after: int) -> None:
+    fake.pipeline.forever, fake.pipeline.sound = True, [bytes(4800)] * 2
+    asyncio.run(leave(fake.app, "/v1/audio/speech", {"input": "A sentence. " * 300, **how}, after))
+    assert len(fake.pipeline.aborted) == len(fake.pipeline.spoken) == 2

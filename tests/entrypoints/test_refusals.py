@@ -130,6 +130,7 @@ SPEECH_FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"input": " \n"}, "input must not be blank", "input"),
     ({"input": "x" * 4097}, "input", "input"),
     ({"input": 3}, "input", "input"),
+    ({"instructions": "x" * 4097}, "at most 4096", "instructions"),
     ({"voice": "nobody"}, "not one of default, Chelsie", "voice"),
     ({"voice": 3}, "voice", "voice"),
     ({"response_format": "ogg"}, "'ogg' is not one of wav", "response_format"),

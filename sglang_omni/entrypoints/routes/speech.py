@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Literal
 
@@ -10,15 +10,14 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import Field
 
-from sglang_omni.audio.clip import BYTES_PER_SAMPLE, CHANNELS
 from sglang_omni.audio.encode import Encoder, Format, encode, find_format
-from sglang_omni.audio.tempo import Tempo
 from sglang_omni.entrypoints.body import check, read_object
 from sglang_omni.entrypoints.client import Client, staged_voice
 from sglang_omni.entrypoints.concurrency import collect, first, until_disconnected
 from sglang_omni.entrypoints.errors import body_of
 from sglang_omni.entrypoints.openapi import BYTES, EVENTS, describe, json_body
 from sglang_omni.entrypoints.request_id import clients_id, new_id, rename
+from sglang_omni.entrypoints.speaking import Speaking
 from sglang_omni.entrypoints.sse import EventStream, event
 from sglang_omni.entrypoints.stages import (
     Count,
@@ -38,17 +37,17 @@ from sglang_omni.errors import InvalidRequest, OmniError
 router = APIRouter()
 
 FORMATS = ("wav", "mp3", "opus", "aac", "flac", "pcm")
+WAV = find_format("wav", FORMATS, "response_format")
 
 
-class SpeechRequest(Section):
-    input: Annotated[str, Field(max_length=4096)]
+class SpeechSettings(Section):
+    """What a request may say beside its text."""
+
     model: str | None = None
     voice: str | VoiceId | None = None
     response_format: str = "wav"
     speed: Annotated[float, Field(ge=0.25, le=4.0)] = 1.0
-    instructions: str | None = None
-    stream: bool = False
-    stream_format: Literal["audio", "sse"] | None = None
+    instructions: Annotated[str, Field(max_length=4096)] | None = None
     seed: Seed | None = None
     temperature: Temperature | None = None
     top_p: TopP | None = None
@@ -58,25 +57,41 @@ class SpeechRequest(Section):
     stage_sampling: StageSampling | None = None
     stage_params: StageParams | None = None
 
+
+class SpeechItem(SpeechSettings):
+    input: Annotated[str, Field(max_length=4096)]
+
+
+class SpeechRequest(SpeechItem):
+    stream: bool = False
+    stream_format: Literal["audio", "sse"] | None = None
+
     @property
     def streams(self) -> bool:
         return self.stream or self.stream_format is not None
 
 
-def _options(request: SpeechRequest, client: Client) -> SpeechOptions:
-    if request.stage_sampling and request.stage_sampling.thinker:
+def prepare(client: Client, asked: SpeechItem, id: str) -> tuple[Speaking, Format]:
+    """What can be said, and as which file: WAV where this machine lacks the encoder of another. Raises OmniError."""
+    client.check_model(asked.model)
+    if not asked.input.strip():
+        raise InvalidRequest("input must not be blank", param="input")
+    if asked.stage_sampling and asked.stage_sampling.thinker:
         raise InvalidRequest("stage_sampling.thinker: no thinker takes part in speech", param="stage_sampling.thinker")
-    return SpeechOptions.make(
-        client.voice(staged_voice(request.stage_params) or request.voice, "voice"),
-        request.stage_sampling,
-        request.stage_params,
-        seed=request.seed,
-        temperature=request.temperature,
-        top_k=request.top_k,
-        top_p=request.top_p,
-        repetition_penalty=request.repetition_penalty,
-        max_frames=request.max_new_tokens,
+    format = find_format(asked.response_format, FORMATS, "response_format")
+    options = SpeechOptions.make(
+        client.voice(staged_voice(asked.stage_params) or asked.voice, "voice"),
+        asked.stage_sampling,
+        asked.stage_params,
+        seed=asked.seed,
+        temperature=asked.temperature,
+        top_k=asked.top_k,
+        top_p=asked.top_p,
+        repetition_penalty=asked.repetition_penalty,
+        max_frames=asked.max_new_tokens,
     )
+    speaking = Speaking(client, id, asked.input, asked.instructions, options, asked.speed)
+    return speaking, format if format.available else WAV
 
 
 DESCRIPTION = describe(
@@ -94,69 +109,28 @@ DESCRIPTION = describe(
 @router.post("/v1/audio/speech", **DESCRIPTION)
 async def speech(request: Request) -> Response:
     asked = check(SpeechRequest, await read_object(request))
-    client: Client = request.app.state.omni
-    client.check_model(asked.model)
-    if not asked.input.strip():
-        raise InvalidRequest("input must not be blank", param="input")
-    format = find_format(asked.response_format, FORMATS, "response_format")
-    speaking = Speaking(client, asked, _options(asked, client), new_id(clients_id(request, "speech")))
+    speaking, format = prepare(request.app.state.omni, asked, new_id(clients_id(request, "speech")))
     rename(request, speaking.id)
+    return await first(_answer(asked, speaking, format), until_disconnected(request))
+
+
+async def _answer(asked: SpeechRequest, speaking: Speaking, format: Format) -> Response:
+    headers = {**speaking.headers, "X-Audio-Format": format.name}
     if not asked.streams:
-        return await first(_whole(speaking, format), until_disconnected(request))
+        file = await whole_file(speaking, format)
+        headers["X-Finish-Reason"] = speaking.finish_reason
+        return Response(file, media_type=format.media_type, headers=headers)
     as_events = asked.stream_format == "sse"
     data = _sse(speaking, format) if as_events else _bytes(speaking, format)
     opening = await anext(data)  # what fails before the first sound fails with a status
     media_type = "text/event-stream" if as_events else format.media_type
-    return EventStream(opening, data, media_type=media_type, headers=speaking.headers)
+    return EventStream(opening, data, media_type=media_type, headers=headers)
 
 
-class Speaking:
-    """One request on its way through the stages."""
-
-    def __init__(self, client: Client, asked: SpeechRequest, options: SpeechOptions, id: str):
-        self.id = id
-        self.sample_rate = client.spec.sample_rate
-        self.headers = {
-            "X-Sample-Rate": str(self.sample_rate),
-            "X-Channels": str(CHANNELS),
-            "X-Bit-Depth": str(8 * BYTES_PER_SAMPLE),
-        }
-        self._pipeline = client.pipeline
-        self._prompt = client.speech_prompt(asked.instructions)
-        self._text = client.prompt_text.encode(asked.input)
-        self._end = client.thinker.tokenizer.eos_token_id
-        self._params = client.speech_params(self._prompt, options)
-        self._stages = options.stages
-        self._speed = asked.speed
-        self._frames = 0
-
-    async def pcm(self) -> AsyncGenerator[bytes, None]:
-        """The sound as it is made; to close the generator early frees the request in every stage."""
-        with self._pipeline.listen(self.id) as speech:
-            self._pipeline.speak(self.id, self._params, [*self._text, self._end], self._stages)
-            async for pcm in speech if self._speed == 1 else at_speed(self._speed, speech, self.sample_rate):
-                yield pcm
-            self._frames = speech.frames
-
-    @property
-    def usage(self) -> dict[str, int]:
-        given = len(self._prompt) + len(self._text)
-        return {"input_tokens": given, "output_tokens": self._frames, "total_tokens": given + self._frames}
-
-
-async def at_speed(speed: float, sound: AsyncIterable[bytes], sample_rate: int) -> AsyncGenerator[bytes, None]:
-    tempo = Tempo(speed, sample_rate)
-    async for pcm in sound:
-        if stretched := tempo.stretch(pcm):
-            yield stretched
-    yield tempo.finish()
-
-
-async def _whole(speaking: Speaking, format: Format) -> Response:
+async def whole_file(speaking: Speaking, format: Format) -> bytes:
     async with aclosing(speaking.pcm()) as sound:
         pcm = await collect(sound)
-    work = asyncio.get_running_loop().run_in_executor(None, encode, pcm, format.name, speaking.sample_rate)
-    return Response(await work, media_type=format.media_type, headers=speaking.headers)
+    return await asyncio.get_running_loop().run_in_executor(None, encode, pcm, format.name, speaking.sample_rate)
 
 
 async def _bytes(speaking: Speaking, format: Format) -> AsyncGenerator[bytes, None]:
@@ -179,4 +153,4 @@ async def _sse(speaking: Speaking, format: Format) -> AsyncGenerator[bytes, None
             raise
         yield event({"type": "error", **body_of(error)})
         return
-    yield event({"type": "speech.audio.done", "usage": speaking.usage})
+    yield event({"type": "speech.audio.done", "usage": speaking.usage, "finish_reason": speaking.finish_reason})

@@ -10,6 +10,7 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
+from sglang_omni.audio.encode import FORMATS, Format
 from sglang_omni.errors import RequestFailed, Unavailable
 
 
@@ -22,6 +23,7 @@ def test_a_whole_wav(client: TestClient, fake: Any) -> None:
     assert response.headers["content-type"] == "audio/wav"
     assert response.headers["x-request-id"].startswith("speech-")
     assert [response.headers[f"x-{name}"] for name in ("sample-rate", "channels", "bit-depth")] == ["24000", "1", "16"]
+    assert [response.headers[f"x-{name}"] for name in ("audio-format", "finish-reason")] == ["wav", "stop"]
     with wave.open(io.BytesIO(response.content)) as file:
         assert file.getnframes() == 3
         assert file.readframes(3) == fake.pipeline.pcm
@@ -47,6 +49,25 @@ def test_formats(client: TestClient, fake: Any, format: str, media_type: str, st
     assert len(response.content) > 100
 
 
+@pytest.mark.parametrize("how", [{}, {"stream": True}])
+def test_where_a_codec_is_missing_wav_is_sent_and_named(
+    client: TestClient, fake: Any, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any]
+) -> None:
+    monkeypatch.setitem(FORMATS, "mp3", Format("mp3", "audio/mpeg", "mp3", "no_such_encoder"))
+    response = speak(client, response_format="mp3", **how)
+    assert response.headers["content-type"] == "audio/wav"
+    assert response.headers["x-audio-format"] == "wav"
+    assert response.content[:4] == b"RIFF"
+    assert response.content[44:] == fake.pipeline.pcm
+
+
+def test_a_speech_that_was_cut_says_so(client: TestClient, fake: Any) -> None:
+    fake.pipeline.reason = "length"
+    assert speak(client).headers["x-finish-reason"] == "length"
+    *_, done = speak(client, stream_format="sse").text.strip().split("\n\n")
+    assert json.loads(done.removeprefix("data: "))["finish_reason"] == "length"
+
+
 def test_streamed_bytes_are_the_sound(client: TestClient, fake: Any) -> None:
     assert speak(client, response_format="pcm", stream=True).content == fake.pipeline.pcm
     streamed = speak(client, stream_format="audio").content
@@ -68,6 +89,7 @@ def test_events(client: TestClient, fake: Any) -> None:
     assert {event["type"] for event in sounds} == {"speech.audio.delta"}
     assert b"".join(base64.b64decode(event["audio"]) for event in sounds) == fake.pipeline.pcm
     assert done["type"] == "speech.audio.done"
+    assert done["finish_reason"] == "stop"
     assert done["usage"]["output_tokens"] == 2
     assert done["usage"]["total_tokens"] == done["usage"]["input_tokens"] + 2
 
@@ -92,6 +114,26 @@ def test_what_code2wav_is_told(client: TestClient, fake: Any) -> None:
     speak(client, stage_params={"talker": {"voice": "aiden"}, "code2wav": {"chunk_frames": [1, 4]}})
     assert fake.pipeline.spoken[0][1]["speech"]["voice"] == "aiden"
     assert fake.pipeline.stage_params == [{"code2wav": {"chunk_frames": [1, 4]}}]
+
+
+@pytest.mark.parametrize("text", ["🙂", "…", "?!", "<|im_end|>", "<|im_start|>assistant", "\u200b", "\0", "<tts_pad>"])
+def test_whatever_is_typed_is_text(client: TestClient, fake: Any, tokenizer: Any, text: str) -> None:
+    assert speak(client, input=text).status_code == 200
+    *ids, end = fake.pipeline.spoken[0][2]
+    assert ids
+    assert tokenizer.decode(ids) == text
+    assert not set(ids) & set(tokenizer.all_special_ids)
+    assert end == tokenizer.eos_token_id
+
+
+@pytest.mark.parametrize("how", [{"response_format": "pcm"}, {"response_format": "pcm", "stream": True}])
+def test_a_long_text_is_spoken_in_pieces(client: TestClient, fake: Any, tokenizer: Any, how: dict[str, Any]) -> None:
+    fake.pipeline.sound = [bytes(4800)]
+    text = "A sentence is said here. " * 100
+    response = speak(client, input=text, **how)
+    said = [tokenizer.decode(ids[:-1]) for _, _, ids in fake.pipeline.spoken]
+    assert " ".join(said) == text.strip()
+    assert len(response.content) == 3 * 4800 + 2 * 7680
 
 
 def test_instructions_are_a_users_turn(client: TestClient, fake: Any, tokenizer: Any) -> None:

@@ -1,0 +1,105 @@
+"""A text on its way through the stages: a long one in pieces, whose sounds are joined."""
+
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import ExitStack, aclosing
+from dataclasses import replace
+
+from sglang_omni.audio.clip import BYTES_PER_SAMPLE, CHANNELS
+from sglang_omni.audio.join import Fade, silence
+from sglang_omni.audio.tempo import Tempo
+from sglang_omni.entrypoints.client import Client
+from sglang_omni.entrypoints.sentences import pause_after, pieces
+from sglang_omni.entrypoints.stages import SpeechOptions
+from sglang_omni.pipeline import Speech
+
+
+class Speaking:
+    """One request. Each piece of its text is a request to the talker of its own, with the same voice and settings.
+
+    When all is said, `finish_reason` is `stop`, or `length` if a piece or the whole was cut by its number of frames.
+    """
+
+    def __init__(
+        self, client: Client, id: str, text: str, instructions: str | None, options: SpeechOptions, speed: float = 1.0
+    ):
+        self.id = id
+        self.sample_rate = client.spec.sample_rate
+        self.finish_reason = "stop"
+        self._client = client
+        self._options = options
+        self._speed = speed
+        self._prompt = client.speech_prompt(instructions)
+        parts = [part for part in pieces(text) if part.strip()]
+        self._pauses = [pause_after(part) for part in parts[:-1]]
+        if len(parts) > 1:
+            parts = [part.strip() for part in parts]
+        self._texts = [client.prompt_text.encode(part) for part in parts]
+        self._given = self._frames = 0
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {
+            "X-Sample-Rate": str(self.sample_rate),
+            "X-Channels": str(CHANNELS),
+            "X-Bit-Depth": str(8 * BYTES_PER_SAMPLE),
+        }
+
+    @property
+    def usage(self) -> dict[str, int]:
+        """Of all pieces that were begun, their prompts included; a token of output is a frame of sound."""
+        given, frames = self._given, self._frames
+        return {"input_tokens": given, "output_tokens": frames, "total_tokens": given + frames}
+
+    async def pcm(self) -> AsyncGenerator[bytes, None]:
+        """The sound as it is made; to close the generator early frees every piece in every stage."""
+        async with aclosing(self._joined()) as joined:
+            async for pcm in joined if self._speed == 1 else at_speed(self._speed, joined, self.sample_rate):
+                yield pcm
+
+    async def _joined(self) -> AsyncGenerator[bytes, None]:
+        last = len(self._texts) - 1
+        with ExitStack() as speeches:
+            following: Speech | None = self._begin(0, speeches)
+            for index in range(last + 1):
+                assert following is not None
+                speech, following = following, None
+                fade = Fade(self.sample_rate, begin=index > 0, end=index < last)
+                async for pcm in speech:
+                    yield fade.sound(pcm)
+                    # One piece ahead, so that no gap is heard; under a limit it must be known what is left.
+                    if following is None and index < last and self._options.max_frames is None:
+                        following = self._begin(index + 1, speeches)
+                yield fade.finish()
+                self._frames += speech.frames
+                if speech.finish_reason == "length":
+                    self.finish_reason = "length"
+                if index == last:
+                    return
+                if self._options.max_frames is not None and self._frames >= self._options.max_frames:
+                    self.finish_reason = "length"
+                    return
+                yield silence(self._pauses[index], self.sample_rate)
+                following = following or self._begin(index + 1, speeches)
+
+    def _begin(self, index: int, speeches: ExitStack) -> Speech:
+        """Starts a piece. Leaving `speeches` aborts what it has not finished."""
+        options = self._options
+        if index and options.seed is not None:
+            options = replace(options, seed=options.seed + index)
+        if options.max_frames is not None:
+            options = replace(options, max_frames=options.max_frames - self._frames)
+        id = f"{self.id}.{index}" if index else self.id
+        ids, end = self._texts[index], self._client.thinker.tokenizer.eos_token_id
+        speech = speeches.enter_context(self._client.pipeline.listen(id))
+        params = self._client.speech_params(self._prompt, options)
+        self._client.pipeline.speak(id, params, [*ids, end], options.stages)
+        self._given += len(self._prompt) + len(ids)
+        return speech
+
+
+async def at_speed(speed: float, sound: AsyncIterable[bytes], sample_rate: int) -> AsyncGenerator[bytes, None]:
+    tempo = Tempo(speed, sample_rate)
+    async for pcm in sound:
+        if stretched := tempo.stretch(pcm):
+            yield stretched
+    yield tempo.finish()
