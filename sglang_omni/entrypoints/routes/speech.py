@@ -102,7 +102,18 @@ DESCRIPTION = describe(
         EVENTS: {"schema": {"type": "string", "description": "With `stream_format` `sse`, as OpenAI's"}},
     },
     errors=(404, 429),
-    headers={name: {"schema": {"type": "integer"}} for name in ("X-Sample-Rate", "X-Channels", "X-Bit-Depth")},
+    headers={
+        **{name: {"schema": {"type": "integer"}} for name in ("X-Sample-Rate", "X-Channels", "X-Bit-Depth")},
+        "X-Audio-Format": {
+            "schema": {"type": "string", "enum": list(FORMATS)},
+            "description": "What was sent: `wav` where the machine lacks the encoder of what was asked for",
+        },
+        "X-Finish-Reason": {
+            "schema": {"type": "string", "enum": ["stop", "length"]},
+            "description": "`length`: the talker was cut by its number of frames. Of a whole answer; "
+            "the event `speech.audio.done` has it as `finish_reason`",
+        },
+    },
 )
 
 

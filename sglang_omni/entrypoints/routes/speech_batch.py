@@ -13,6 +13,7 @@ from sglang_omni.audio.encode import Format
 from sglang_omni.entrypoints.body import check, read_object
 from sglang_omni.entrypoints.client import Client
 from sglang_omni.entrypoints.concurrency import first, together, until_disconnected
+from sglang_omni.entrypoints.openapi import JSON, describe, json_body
 from sglang_omni.entrypoints.request_id import clients_id, new_id, rename
 from sglang_omni.entrypoints.routes.speech import SpeechItem, SpeechSettings, prepare, whole_file
 from sglang_omni.entrypoints.speaking import Speaking
@@ -40,7 +41,32 @@ class SpeechBatchRequest(SpeechSettings):
         return item.model_copy(update={name: getattr(self, name) for name in names})
 
 
-@router.post("/v1/audio/speech/batch")
+RESULT = {
+    "type": "object",
+    "properties": {
+        "index": {"type": "integer"},
+        "status": {"type": "string", "enum": ["success", "error"]},
+        "audio_data": {"type": ["string", "null"], "description": "A file, in base64"},
+        "media_type": {"type": ["string", "null"]},
+        "error": {"type": ["string", "null"]},
+        "finish_reason": {"type": "string", "enum": ["stop", "length"]},
+        "usage": {"type": "object", "additionalProperties": {"type": "integer"}},
+    },
+}
+ANSWER = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "results": {"type": "array", "items": RESULT},
+        **{name: {"type": "integer"} for name in ("total", "succeeded", "failed")},
+    },
+}
+DESCRIPTION = describe(
+    "Speak several texts", body=json_body(SpeechBatchRequest), answers={JSON: {"schema": ANSWER}}, errors=(404,)
+)
+
+
+@router.post("/v1/audio/speech/batch", **DESCRIPTION)
 async def speech_batch(request: Request) -> Response:
     batch = check(SpeechBatchRequest, await read_object(request))
     id = new_id(clients_id(request, "speech-batch"))
