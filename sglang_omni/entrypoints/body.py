@@ -24,6 +24,19 @@ async def read_object(request: Request) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not None}
 
 
+def without_nulls(value: Any, kept: frozenset[str]) -> Any:
+    """A copy without the null fields of objects at any depth, but for what the fields named in `kept` hold."""
+    if isinstance(value, dict):
+        return {
+            name: item if name in kept else without_nulls(item, kept)
+            for name, item in value.items()
+            if item is not None
+        }
+    if isinstance(value, list):
+        return [without_nulls(item, kept) for item in value]
+    return value
+
+
 def check(model: type[Model], body: dict[str, Any]) -> Model:
     """`body` as a `model`, with no field that `model` does not know."""
     known = set(model.model_fields)

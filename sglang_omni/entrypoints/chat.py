@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 import logging
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -12,18 +11,19 @@ from typing import Any
 import orjson
 from fastapi import Request
 from fastapi.responses import Response
-from sglang.srt.entrypoints.openai.protocol import ChatCompletionResponse, StreamOptions
+from sglang.srt.entrypoints.openai.protocol import ChatCompletionResponse, PromptTokensDetails, StreamOptions
 from sglang.srt.entrypoints.openai.serving_chat import OpenAIServingChat
 from sglang.srt.managers.io_struct import GenerateReqInput
 
 from sglang_omni.audio.encode import encode, find_format
-from sglang_omni.entrypoints.chat_request import STREAM_FORMATS, WHOLE_FORMATS, ChatRequest
-from sglang_omni.entrypoints.chat_stream import ABORTED, ABORTED_MESSAGE, ChatStream, new_audio_id, usage_details
+from sglang_omni.entrypoints.chat_request import STREAM_FORMATS, WHOLE_FORMATS, ChatRequest, apply_thinker_sampling
+from sglang_omni.entrypoints.chat_stream import ABORTED, ABORTED_MESSAGE, ChatStream, finish_choice, usage_details
 from sglang_omni.entrypoints.client import Client
 from sglang_omni.entrypoints.concurrency import collect, first, interleave, together, until_disconnected
 from sglang_omni.entrypoints.errors import OUR_FAULT, Refused, body_of, error_body, error_response
+from sglang_omni.entrypoints.fields import check_fields
 from sglang_omni.entrypoints.sse import DONE, EventStream, event
-from sglang_omni.errors import OmniError, RequestFailed
+from sglang_omni.errors import InvalidRequest, OmniError, RequestFailed
 from sglang_omni.thinker.forwarder import SPEECH, STAGES
 
 logger = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ class OmniServingChat(OpenAIServingChat):
     async def answer(self, request: ChatRequest, raw_request: Request) -> Any:
         """A response, whole or streamed. Raises OmniError for what cannot be served."""
         request.model = self.client.check_model(request.model)
+        check_fields(request, self.tokenizer_manager.config_value)
         if SPEECH in (request.custom_params or {}):
             request.custom_params = {k: v for k, v in request.custom_params.items() if k != SPEECH}
         if request.speaks:
@@ -46,6 +47,13 @@ class OmniServingChat(OpenAIServingChat):
             asked = request.audio.format if request.audio else None
             request._format = find_format(asked or formats[0], formats, "audio.format").name
             request._speech = self.client.chat_speech(request)
+            if self.reasoning_parser and request.separate_reasoning:
+                raise InvalidRequest(
+                    "this server keeps reasoning apart (--reasoning-parser), and a spoken answer would say it; send "
+                    'separate_reasoning: false, or modalities: ["text"]',
+                    param="separate_reasoning",
+                )
+        apply_thinker_sampling(request)
         return await self.handle_request(request, raw_request)
 
     # The prompt: special tokens come from the template alone
@@ -83,6 +91,11 @@ class OmniServingChat(OpenAIServingChat):
             _share_media(adapted)
         return adapted, request
 
+    def _continuous_usage_cached_details(self, content: dict[str, Any]) -> PromptTokensDetails:
+        meta = content["meta_info"]
+        kinds = "cached_tokens", "image_tokens", "audio_tokens", "video_tokens"
+        return PromptTokensDetails(**{name: meta.get(name) or 0 for name in kinds})
+
     # Whole answers
 
     async def _handle_non_streaming_request(
@@ -94,8 +107,10 @@ class OmniServingChat(OpenAIServingChat):
             if request.speaks:
                 watch = until_disconnected(raw_request)
                 return await first(self._speak_whole(adapted_request, request, raw_request), watch)
-            response = await self._text(adapted_request, request, raw_request)
-            return _json(_with_usage(response))
+            answer = _with_usage(await self._text(adapted_request, request, raw_request))
+            for choice in answer["choices"]:
+                finish_choice(choice, None)
+            return _json(answer)
         except Refused as refused:
             return refused.response
         except OmniError as error:
@@ -120,14 +135,14 @@ class OmniServingChat(OpenAIServingChat):
         sound = await asyncio.get_running_loop().run_in_executor(None, encode, pcm, request._format, rate)
         answer = _with_usage(response, speech.frames)
         choice = answer["choices"][0]
+        id = self.client.spoken.new_id()
         choice["message"]["audio"] = {
-            "id": new_audio_id(),
+            "id": id,
             "data": base64.b64encode(sound).decode(),
-            "expires_at": int(time.time()),  # spoken answers are not kept
+            "expires_at": self.client.spoken.keep(id, choice["message"]["content"]),
             "transcript": choice["message"]["content"],
         }
-        if speech.finish_reason == "length":
-            choice["finish_reason"] = "length"
+        finish_choice(choice, speech)
         return _json(answer)
 
     # Streamed answers
@@ -177,7 +192,7 @@ class OmniServingChat(OpenAIServingChat):
     async def _events(
         self, adapted_request: GenerateReqInput, request: ChatRequest, raw_request: Request
     ) -> AsyncGenerator[bytes, None]:
-        stream = ChatStream(request, self.client.spec.sample_rate)
+        stream = ChatStream(request, self.client.spec.sample_rate, self.client.spoken)
         lines = self._generate_chat_stream(adapted_request, request, raw_request)
         if not request.speaks:
             async with aclosing(lines):

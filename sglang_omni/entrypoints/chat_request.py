@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, PrivateAttr
 from sglang.srt.entrypoints.openai.protocol import ChatCompletionRequest
 
-from sglang_omni.entrypoints.body import check
+from sglang_omni.entrypoints.body import check, without_nulls
+from sglang_omni.entrypoints.messages import read_messages
 from sglang_omni.entrypoints.request_id import MAX_LENGTH, PRINTABLE, new_id
+from sglang_omni.entrypoints.spoken import SpokenAnswers
 from sglang_omni.entrypoints.stages import (
     Count,
     Penalty,
@@ -21,6 +23,7 @@ from sglang_omni.entrypoints.stages import (
     StageSampling,
     Stop,
     Temperature,
+    Tokens,
     TopK,
     TopP,
     VoiceId,
@@ -31,16 +34,33 @@ from sglang_omni.errors import InvalidRequest
 WHOLE_FORMATS = ("wav", "mp3", "flac", "opus", "aac", "pcm16")
 STREAM_FORMATS = ("pcm16", "wav")
 MEDIA = {"images": "image_url", "audios": "audio_url", "videos": "video_url"}
-PARTS = {"text": str, "image_url": dict, "audio_url": dict, "video_url": dict, "input_audio": dict}
 TEMPLATE_NAMES = ("messages", "tools", "tokenize", "add_generation_prompt", "return_dict", "return_tensors")
-ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+DATA = frozenset(("parameters", "schema", "metadata", "custom_params", "chat_template_kwargs"))
+"""Fields of a request in which null is a value."""
+UNTRIMMED = "(?:)"
+"""Ends our stop patterns: SGLang looks for a pattern's own letters in the text, and would cut there."""
 
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Bias = Annotated[float, Field(ge=-100, le=100)]
+TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 RequestId = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH, pattern=f"^{PRINTABLE.pattern}$")]
 
 
 class AudioOutput(Section):
     voice: str | VoiceId | None = None
     format: str | None = None
+
+
+class StreamOptions(Section):
+    include_usage: bool | None = None
+    continuous_usage_stats: bool | None = None
+    include_obfuscation: Literal[False] | None = None
+
+
+class VideoReading(Section):
+    use_audio_in_video: bool | None = None
+    fps: Rate | None = None
+    max_frames: Count | None = None
 
 
 class ChatRequest(ChatCompletionRequest):
@@ -64,12 +84,19 @@ class ChatRequest(ChatCompletionRequest):
     n: Annotated[int, Field(ge=1, le=128)] = 1
     seed: Seed | None = None
     stop: Stop | None = None
+    stop_token_ids: list[TokenId] | None = None
+    min_tokens: Tokens = 0
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    logit_bias: dict[Annotated[str, Field(pattern="^[0-9]{1,9}$")], Bias] | None = None
+    input_ids: list[TokenId] | None = None
+    stream_options: StreamOptions | None = None  # type: ignore[assignment]
+    video_config: VideoReading | None = None  # type: ignore[assignment]
+    mm_processor_kwargs: VideoReading | None = None  # type: ignore[assignment]
 
     images: list[str] | None = None
     audios: list[str] | None = None
     videos: list[str] | None = None
-    video_fps: Annotated[float, Field(gt=0)] | None = None
+    video_fps: Rate | None = None
     video_max_frames: Count | None = None
     modalities: list[str] = Field(default=["text"])
     audio: AudioOutput | None = None
@@ -83,11 +110,12 @@ class ChatRequest(ChatCompletionRequest):
     request_id: RequestId | None = None
     rid: Annotated[str, Field(max_length=MAX_LENGTH, pattern=f"^({PRINTABLE.pattern})?$")] = ""  # SGLang's name for it
 
-    # Fields of OpenAI's and of gateways that say nothing about the answer.
+    # What becomes of these and of SGLang's is written in `fields`.
     metadata: dict[str, Any] | None = None
     store: bool | None = None
     service_tier: str | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
     safety_identifier: str | None = None
     reasoning: dict[str, Any] | None = None
 
@@ -106,64 +134,24 @@ class ChatRequest(ChatCompletionRequest):
         return "content" if "text" in self.modalities else "transcript"
 
 
-def parse_chat(body: dict[str, Any], called: str = "chatcmpl") -> ChatRequest:
+def parse_chat(body: dict[str, Any], called: str = "chatcmpl", spoken: SpokenAnswers | None = None) -> ChatRequest:
     """A checked request with its media in its last user message, and its own id in `rid`.
 
-    The id begins with the `request_id` in the body, or with what the request is `called` elsewhere.
+    The id begins with the `request_id` in the body, or with what the request is `called` elsewhere. Messages may name
+    the `spoken` answers by their ids.
     """
-    _check_messages(body.get("messages"))
+    body = without_nulls(body, DATA)
     _check_structured(body)
     for name in MEDIA:
         _check_media(name, body.get(name))
-    request = check(ChatRequest, _with_media(body))
-    _apply_thinker_sampling(request)
+    body["messages"] = _with_media(read_messages(body.get("messages"), spoken), body)
+    request = check(ChatRequest, body)
     _apply_video_options(request)
-    _check_stop_regex(request.stop_regex)
+    _apply_stop_regex(request)
     _check_modalities(request)
     _check_conflicts(request)
     request.rid = new_id(request.request_id or request.rid or called)
     return request
-
-
-def _check_messages(messages: Any) -> None:
-    if messages is None:
-        raise InvalidRequest("messages is required", param="messages")
-    if not isinstance(messages, list) or not messages:
-        raise InvalidRequest("messages must be a list of at least one message", param="messages")
-    for index, message in enumerate(messages):
-        where = f"messages[{index}]"
-        if not isinstance(message, dict):
-            raise InvalidRequest(f"{where} must be an object", param=where)
-        role = message.get("role")
-        if role not in ROLES:
-            raise InvalidRequest(f"{where}.role must be one of {', '.join(ROLES)}", param=f"{where}.role")
-        _check_content(message.get("content"), role, f"{where}.content")
-        if message.get("audio") is not None and not message.get("content"):
-            raise InvalidRequest(
-                f"{where}.audio: spoken answers are not kept here; send the transcript as content",
-                param=f"{where}.audio",
-            )
-
-
-def _check_content(content: Any, role: str, where: str) -> None:
-    if isinstance(content, str) or (content is None and role == "assistant"):
-        return
-    if not isinstance(content, list):
-        raise InvalidRequest(f"{where} must be a string or a list of parts", param=where)
-    for index, part in enumerate(content):
-        part_where = f"{where}[{index}]"
-        kind = part.get("type") if isinstance(part, dict) else None
-        if not isinstance(kind, str):
-            raise InvalidRequest(f"{part_where} must be an object with a type", param=part_where)
-        if kind in PARTS and not isinstance(part.get(kind), PARTS[kind]):
-            shape = "a string" if PARTS[kind] is str else "an object"
-            raise InvalidRequest(f"{part_where}.{kind} must be {shape}", param=f"{part_where}.{kind}")
-        if kind.endswith("_url") and kind in PARTS and not isinstance(part[kind].get("url"), str):
-            raise InvalidRequest(f"{part_where}.{kind}.url must be a string", param=f"{part_where}.{kind}.url")
-        if kind not in PARTS and role == "user":
-            raise InvalidRequest(
-                f"{part_where}.type {kind!r} is not one of {', '.join(PARTS)}", param=f"{part_where}.type"
-            )
 
 
 def _check_structured(body: dict[str, Any]) -> None:
@@ -184,12 +172,11 @@ def _check_media(name: str, items: Any) -> None:
         raise InvalidRequest(f"{name} must be a list of paths, URLs or data URIs", param=name)
 
 
-def _with_media(body: dict[str, Any]) -> dict[str, Any]:
+def _with_media(messages: list[dict[str, Any]], body: dict[str, Any]) -> list[dict[str, Any]]:
     """`images`, `audios` and `videos` as parts of the last user message, before its text."""
     parts = [{"type": kind, kind: {"url": url}} for name, kind in MEDIA.items() for url in body.get(name) or ()]
     if not parts:
-        return body
-    messages = list(body["messages"])
+        return messages
     users = [index for index, message in enumerate(messages) if message["role"] == "user"]
     if not users:
         raise InvalidRequest("images, audios and videos need a user message to stand in", param="messages")
@@ -197,10 +184,11 @@ def _with_media(body: dict[str, Any]) -> dict[str, Any]:
     content = last["content"]
     text = [{"type": "text", "text": content}] if isinstance(content, str) else content
     messages[users[-1]] = {**last, "content": [*parts, *text]}
-    return {**body, "messages": messages}
+    return messages
 
 
-def _apply_thinker_sampling(request: ChatRequest) -> None:
+def apply_thinker_sampling(request: ChatRequest) -> None:
+    """`stage_sampling.thinker` wins over the request's own fields, of which the talker too has been told."""
     thinker = given(request.stage_sampling.thinker) if request.stage_sampling else {}
     if "max_tokens" in thinker:
         request.max_tokens = request.max_completion_tokens = thinker.pop("max_tokens")
@@ -215,23 +203,27 @@ def _apply_thinker_sampling(request: ChatRequest) -> None:
 def _apply_video_options(request: ChatRequest) -> None:
     """Where SGLang passes them on to our media processor for every one of `n` choices."""
     asked = {
+        **given(request.video_config),
+        **given(request.mm_processor_kwargs),
         "use_audio_in_video": request.use_audio_in_video or None,
         "fps": request.video_fps,
         "max_frames": request.video_max_frames,
     }
-    options = {name: value for name, value in asked.items() if value is not None}
-    if options:
-        request.mm_processor_kwargs = {**(request.mm_processor_kwargs or {}), **options}
+    request.video_config = None
+    request.mm_processor_kwargs = {name: value for name, value in asked.items() if value is not None} or None  # type: ignore[assignment]
 
 
-def _check_stop_regex(given: str | list[str] | None) -> None:
-    for pattern in [given] if isinstance(given, str) else given or ():
+def _apply_stop_regex(request: ChatRequest) -> None:
+    asked = request.stop_regex
+    patterns = [asked] if isinstance(asked, str) else asked or []
+    for pattern in patterns:
         try:
             re.compile(pattern)
-        except re.error as error:
+        except (re.error, RecursionError, OverflowError) as error:
             raise InvalidRequest(
                 f"stop_regex {pattern!r} is no regular expression: {error}", param="stop_regex"
             ) from None
+    request.stop_regex = [pattern + UNTRIMMED for pattern in patterns] or None
 
 
 def _check_modalities(request: ChatRequest) -> None:
@@ -247,6 +239,8 @@ def _check_conflicts(request: ChatRequest) -> None:
         raise InvalidRequest("top_logprobs acts only with logprobs: true", param="top_logprobs")
     if request.stream_options is not None and not request.stream:
         raise InvalidRequest("stream_options acts only with stream: true", param="stream_options")
+    if request.input_ids is not None and any(_has_media(message) for message in request.messages):
+        raise InvalidRequest("input_ids cannot be combined with pictures, sounds or videos", param="input_ids")
     if not request.speaks:
         sampling = request.stage_sampling
         for name in (
@@ -264,5 +258,15 @@ def _check_conflicts(request: ChatRequest) -> None:
         return
     if request.n != 1:
         raise InvalidRequest("n must be 1 for an answer with audio", param="n")
-    if request.tools:
+    if request.tools and request.tool_choice != "none":
         raise InvalidRequest("tools cannot be combined with an answer with audio", param="tools")
+    if request.continue_final_message:
+        raise InvalidRequest(
+            "continue_final_message cannot be combined with an answer with audio, which would say the words that are "
+            "there already",
+            param="continue_final_message",
+        )
+
+
+def _has_media(message: Any) -> bool:
+    return isinstance(message.content, list) and any(part.type != "text" for part in message.content)

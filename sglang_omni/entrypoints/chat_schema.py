@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sglang_omni.entrypoints.chat_request import ROLES
+from sglang_omni.entrypoints.messages import AUDIO_FORMATS, DETAILS, ROLES
 
 
 def _object(required: dict[str, Any], optional: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
@@ -23,11 +23,15 @@ def _part(kind: str, value: dict[str, Any], description: str) -> dict[str, Any]:
 
 
 SOURCE = {"type": "string", "description": "A local path, an HTTP(S) URL or a data URI"}
-URL = _object({"url": SOURCE})
-SOUND = _object({"data": {"type": "string", "description": "In base64"}}, {"format": TEXT})
+URL = _object({"url": SOURCE}, additionalProperties=False)
+PICTURE = _object({"url": SOURCE}, {"detail": _either({"enum": list(DETAILS)}, NULL)}, additionalProperties=False)
+SOUND = _object(
+    {"data": {"type": "string", "description": "In base64, or a data URI"}, "format": {"enum": list(AUDIO_FORMATS)}},
+    additionalProperties=False,
+)
 PARTS = [
     _part("text", TEXT, "A text"),
-    _part("image_url", URL, "A picture"),
+    _part("image_url", PICTURE, "A picture"),
     _part("audio_url", URL, "A sound"),
     _part("video_url", URL, "A video"),
     _part("input_audio", SOUND, "A sound in the request itself"),
@@ -43,8 +47,10 @@ ASSISTANT = _object(
         "content": _either(CONTENT, NULL),
         "reasoning_content": _either(TEXT, NULL),
         "tool_calls": _either({"type": "array", "items": TOOL_CALL}, NULL),
+        "refusal": _either(TEXT, NULL),
+        "audio": _either(_object({"id": TEXT}), NULL),
     },
-    description="An earlier answer; of a spoken one, the transcript as content",
+    description="An earlier answer; one that was spoken within the last hour may be named by its audio's id alone",
 )
 OTHERS = _object(
     {"role": {"enum": [role for role in ROLES if role != "assistant"]}, "content": CONTENT},
@@ -61,7 +67,10 @@ AUDIO = _object(
     {
         "id": TEXT,
         "data": {"type": "string", "description": "In base64, in the format asked for"},
-        "expires_at": {"type": "integer", "description": "Unix seconds; spoken answers are not kept"},
+        "expires_at": {
+            "type": "integer",
+            "description": "Unix seconds; until then `messages` may name the answer by its id",
+        },
         "transcript": TEXT,
     },
     description="With `audio` in `modalities`",

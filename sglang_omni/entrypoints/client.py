@@ -8,6 +8,7 @@ import torch
 from sglang.srt.managers.tokenizer_manager import ServerStatus, TokenizerManager
 
 from sglang_omni.entrypoints.chat_request import ChatRequest
+from sglang_omni.entrypoints.spoken import SpokenAnswers
 from sglang_omni.entrypoints.stages import SpeechOptions, StageParams, VoiceId
 from sglang_omni.errors import InvalidRequest, ModelNotFound
 from sglang_omni.models.spec import ModelSpec
@@ -28,6 +29,7 @@ class Client:
         self.thinker = tokenizer_manager
         self.voices = spec.voices(model_path)
         self.prompt_text = PromptText(tokenizer_manager.tokenizer)
+        self.spoken = SpokenAnswers()
         self._pipeline = pipeline
 
     # The model

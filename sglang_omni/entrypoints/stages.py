@@ -7,13 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Temperature = Annotated[float, Field(ge=0, le=2)]
 TopP = Annotated[float, Field(ge=0, le=1)]
-TopK = Annotated[int, Field(ge=-1)]
+TopK = Annotated[int, Field(ge=-1, lt=2**31)]
 RepetitionPenalty = Annotated[float, Field(gt=0, le=2)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
+Tokens = Annotated[int, Field(ge=0, lt=2**31)]
 ChunkFrames = Annotated[list[Annotated[int, Field(ge=1, le=64)]], Field(min_length=1, max_length=64)]
-StopString = Annotated[str, Field(min_length=1)]
+StopString = Annotated[str, Field(min_length=1, max_length=1000)]
 Stop = StopString | Annotated[list[StopString], Field(max_length=4)]
 
 
@@ -41,7 +42,7 @@ class ThinkerSampling(CodePredictorSampling):
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     max_tokens: Count | None = None
-    min_tokens: Annotated[int, Field(ge=0)] | None = None
+    min_tokens: Tokens | None = None
     seed: Seed | None = None
     stop: Stop | None = None
 

@@ -35,6 +35,7 @@ class FakeThinker:
     late_error: Exception | None = None  # raised after it
     forever: bool = False
     own_ids: bool = False  # of choices
+    settings: dict[str, Any] = field(default_factory=dict)  # of the server
     usage: dict[str, int] = field(default_factory=lambda: {"prompt_tokens": 20, "cached_tokens": 4, "image_tokens": 5})
 
     served_model_name = "qwen3-omni"
@@ -58,7 +59,7 @@ class FakeThinker:
         )
 
     def config_value(self, name: str) -> Any:
-        return None
+        return self.settings.get(name)
 
     def create_abort_task(self, request: Any) -> BackgroundTasks:
         return BackgroundTasks()

@@ -95,6 +95,24 @@ class TestText:
         assert not any(chunk.get("usage") for chunk in chunks[:-1])
         assert finishes(chunks[:-1]) == ["stop"]
 
+    @pytest.mark.parametrize("n", [1, 2])
+    @pytest.mark.parametrize("body", [HELLO, SPOKEN], ids=["text", "spoken"])
+    def test_the_usage_so_far_adds_up(self, client: TestClient, fake: Fake, body: dict[str, Any], n: int) -> None:
+        if body is SPOKEN and n > 1:
+            return
+        chunks = stream(client, body, n=n, stream_options={"include_usage": True, "continuous_usage_stats": True})
+        used = [chunk["usage"] for chunk in chunks if chunk.get("usage")]
+        assert len(used) == 3 * n + 1
+        for usage in used:
+            completion, prompt = usage["completion_tokens_details"], usage["prompt_tokens_details"]
+            assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+            assert usage["completion_tokens"] == sum(completion.values())
+            assert usage["prompt_tokens"] == sum(prompt.values()) - prompt["cached_tokens"]
+            assert (prompt["image_tokens"], prompt["cached_tokens"]) == (5, 4)
+        counts = [usage["completion_tokens"] for usage in used]
+        assert counts == sorted(counts)
+        assert counts[-1] == 3 * n + (2 if body is SPOKEN else 0)
+
     def test_several_choices(self, client: TestClient, fake: Fake) -> None:
         fake.thinker.own_ids = True
         answer = post(client, HELLO, n=3).json()
@@ -116,6 +134,18 @@ class TestText:
         assert (params["top_p"], params["top_k"]) == (1.0, 1)
         post(client, HELLO)
         assert fake.thinker.requests[1].sampling_params["temperature"] == 0.7
+
+    @pytest.mark.parametrize("streamed", [False, True])
+    def test_a_stop_pattern_is_told_as_it_was_sent(self, client: TestClient, fake: Fake, streamed: bool) -> None:
+        """SGLang looks for the pattern's letters in the text, and would cut a whole answer there."""
+        fake.thinker.finish = {"type": "stop", "matched": "e.(?:)"}
+        if streamed:
+            *_, last = stream(client, HELLO, stop_regex="e.")
+            choice = last["choices"][0]
+        else:
+            choice = post(client, HELLO, stop_regex="e.").json()["choices"][0]
+        assert choice["matched_stop"] == "e."
+        assert fake.thinker.requests[0].sampling_params["stop_regex"] == ["e.(?:)"]
 
     def test_typed_special_tokens_stay_text(self, client: TestClient, fake: Fake, tokenizer: Any) -> None:
         post(client, {"messages": [{"role": "user", "content": "<|im_end|><|image_pad|>"}]})
@@ -269,6 +299,23 @@ class TestSpoken:
     ) -> None:
         post(client, SPOKEN, **fields)
         assert fake.thinker.requests[0].sampling_params["custom_params"]["omni"]["temperature"] == temperature
+
+    def test_what_the_thinker_alone_is_told_the_talker_is_not(self, client: TestClient, fake: Fake) -> None:
+        post(client, SPOKEN, seed=1, stage_sampling={"thinker": {"seed": 2, "temperature": 0}})
+        params = fake.thinker.requests[0].sampling_params
+        assert (params["sampling_seed"], params["temperature"]) == (2, 0)
+        assert (params["custom_params"]["omni"]["seed"], params["custom_params"]["omni"]["temperature"]) == (1, None)
+
+    def test_reasoning_that_is_kept_apart_cannot_be_spoken(self, client: TestClient, fake: Fake) -> None:
+        serving = client.app.state.openai_serving_chat  # type: ignore[attr-defined]
+        serving.reasoning_parser = "qwen3"
+        for streamed in (False, True):
+            response = post(client, SPOKEN, stream=streamed)
+            assert response.status_code == 400
+            assert response.json()["error"]["param"] == "separate_reasoning"
+            assert "--reasoning-parser" in response.json()["error"]["message"]
+        assert post(client, SPOKEN, separate_reasoning=False).status_code == 200
+        assert post(client, HELLO).status_code == 200
 
     @pytest.mark.parametrize("voice", ["ethan", "Ethan", "default", {"id": "ethan"}, None])
     def test_voices(self, client: TestClient, fake: Fake, voice: Any) -> None:

@@ -82,6 +82,20 @@ CHAT_FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"response_format": "json"}, "response_format must be an object", "response_format"),
     ({"tools": {}}, "tools must be a list", "tools"),
     ({"tools": [{"type": "function"}]}, "tools[0].function: Field required", "tools[0].function"),
+    ({"stream_options": {"include_usage": "yes"}, "stream": True}, "include_usage", "stream_options.include_usage"),
+    ({"stream_options": {"include_obfuscation": True}, "stream": True}, "include_obfuscation", "stream_options"),
+    ({"video_config": {"speed": 2}}, "video_config.speed", "video_config.speed"),
+    ({"mm_processor_kwargs": {"fps": 0}}, "mm_processor_kwargs.fps", "mm_processor_kwargs.fps"),
+    ({"video_fps": 0}, "video_fps", "video_fps"),
+    ({"logit_bias": {"hi": 1}}, "logit_bias", "logit_bias"),
+    ({"logit_bias": {"1": 101}}, "logit_bias", "logit_bias"),
+    ({"top_k": 2**31}, "top_k", "top_k"),
+    ({"max_tokens": 2**31}, "max_tokens", "max_tokens"),
+    ({"min_tokens": -1}, "min_tokens", "min_tokens"),
+    ({"stop": "x" * 1001}, "stop", "stop"),
+    ({"stop_token_ids": [-1]}, "stop_token_ids", "stop_token_ids"),
+    ({"seed": 2**63}, "seed", "seed"),
+    ({"input_ids": [1], "images": ["/a.png"]}, "input_ids cannot be combined", "input_ids"),
     ({"images": "/a.png"}, "images must be a list", "images"),
     ({"audios": [3]}, "audios must be a list", "audios"),
     ({"messages": [{"role": "system", "content": "hi"}], "images": ["/a.png"]}, "need a user message", "messages"),
@@ -105,6 +119,11 @@ SPOKEN_FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"n": 2}, "n must be 1", "n"),
     ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools cannot be combined", "tools"),
     ({"talker_temperature": 3}, "talker_temperature", "talker_temperature"),
+    (
+        {"messages": [USER, {"role": "assistant", "content": "a"}], "continue_final_message": True},
+        "continue_final_message cannot be combined",
+        "continue_final_message",
+    ),
 ]
 
 

@@ -24,6 +24,7 @@ DESCRIPTION = describe(
 
 @router.post("/v1/chat/completions", **DESCRIPTION)
 async def chat_completions(request: Request) -> Any:
-    chat = parse_chat(await read_object(request), clients_id(request, "chatcmpl"))
+    serving = request.app.state.openai_serving_chat
+    chat = parse_chat(await read_object(request), clients_id(request, "chatcmpl"), serving.client.spoken)
     rename(request, chat.rid)
-    return model_json_response(await request.app.state.openai_serving_chat.answer(chat, request))
+    return model_json_response(await serving.answer(chat, request))
