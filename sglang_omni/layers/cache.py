@@ -25,7 +25,7 @@ class Access(Protocol):
     def rotation(self) -> Rotation: ...
 
     def attend(self, query: Tensor, kv: Tensor, pool: Tensor) -> Tensor:
-        """Stores kv (batch, time, 2 * kv_heads, head_dim), and attends: query and result (batch, time, heads, head_dim)."""
+        """Stores kv (batch, time, 2 * kv_heads, head_dim); query and result are (batch, time, heads, head_dim)."""
 
 
 def zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
