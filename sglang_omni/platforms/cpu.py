@@ -11,7 +11,10 @@ import torch
 from sglang.srt.platforms.cpu import CpuDeviceMixin
 from sglang.srt.platforms.device_mixin import PlatformEnum
 from sglang.srt.platforms.interface import SRTPlatform
+from torch.nn import functional
 from transformers import PreTrainedConfig
+
+from sglang_omni.layers.company import alike
 
 SIDECARS = 2
 """Cores left to the talker and code2wav: threads that wait for each other on busy cores halve a stage's speed."""
@@ -31,6 +34,8 @@ class PlainCpu(CpuDeviceMixin, SRTPlatform):
         # What SGLang compiles on a GPU would be compiled here too, on the first request that meets it (the vision
         # tower's rope: tens of seconds for the first picture), and only where there is a C++ compiler.
         torch.compiler.set_stance("force_eager")
+        # SGLang's layers call them by these names, on the tokens of all requests in a batch.
+        functional.linear, torch.matmul = alike(functional.linear), alike(torch.matmul)
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) - SIDECARS))
 

@@ -52,7 +52,7 @@ class Server:
     command: tuple[str | Path, ...] = (ROOT / "scripts" / "serve",)
     port: int = field(default_factory=free_port)
 
-    def start(self, seconds: float = 120) -> "Server":
+    def start(self, seconds: float = 300) -> "Server":
         started = time.monotonic()
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
