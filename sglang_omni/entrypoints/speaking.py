@@ -12,6 +12,8 @@ from sglang_omni.entrypoints.sentences import pause_after, pieces
 from sglang_omni.entrypoints.stages import SpeechOptions
 from sglang_omni.pipeline import Speech
 
+BEGIN_NEXT_AFTER = 5.0  # seconds of a piece's sound: the next makes no gap, and does not hold up the begin of this one
+
 
 class Speaking:
     """One request. Each piece of its text is a request to the talker of its own, with the same voice and settings.
@@ -58,16 +60,18 @@ class Speaking:
 
     async def _joined(self) -> AsyncGenerator[bytes, None]:
         last = len(self._texts) - 1
+        ahead = round(BEGIN_NEXT_AFTER * self.sample_rate) * BYTES_PER_SAMPLE
         with ExitStack() as speeches:
             following: Speech | None = self._begin(0, speeches)
             for index in range(last + 1):
                 assert following is not None
-                speech, following = following, None
+                speech, following, heard = following, None, 0
                 fade = Fade(self.sample_rate, begin=index > 0, end=index < last)
                 async for pcm in speech:
                     yield fade.sound(pcm)
-                    # One piece ahead, so that no gap is heard; under a limit it must be known what is left.
-                    if following is None and index < last and self._options.max_frames is None:
+                    heard += len(pcm)
+                    # Under a limit of frames it must first be known what this piece leaves.
+                    if following is None and index < last and heard >= ahead and self._options.max_frames is None:
                         following = self._begin(index + 1, speeches)
                 yield fade.finish()
                 self._frames += speech.frames

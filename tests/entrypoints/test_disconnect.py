@@ -90,6 +90,6 @@ def test_before_speech_makes_a_sound(fake: Fake, how: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("how", "after"), [({}, 0), ({"stream": True}, 3), ({"stream_format": "sse"}, 3)])
 def test_while_a_long_speech_is_made(fake: Fake, how: dict[str, Any], after: int) -> None:
-    fake.pipeline.forever, fake.pipeline.sound = True, [bytes(4800)] * 2
+    fake.pipeline.forever, fake.pipeline.sound = True, [bytes(300_000)] * 2
     asyncio.run(leave(fake.app, "/v1/audio/speech", {"input": "A sentence. " * 300, **how}, after))
     assert len(fake.pipeline.aborted) == len(fake.pipeline.spoken) == 2

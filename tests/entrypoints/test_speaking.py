@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from sglang_omni.entrypoints.sentences import AFTER_SENTENCE, pieces
-from sglang_omni.entrypoints.speaking import Speaking
+from sglang_omni.entrypoints.speaking import BEGIN_NEXT_AFTER, Speaking
 from sglang_omni.entrypoints.stages import SpeechOptions
 from sglang_omni.pipeline import Speech
 from sglang_omni.sidecar.messages import Finish
@@ -21,7 +22,7 @@ FADE = 240
 PAUSE = round(AFTER_SENTENCE * RATE)
 TEXT = "".join(f"Sentence number {number} says something. " for number in range(60)).strip()
 PARTS = [part.strip() for part in pieces(TEXT)]
-SAMPLES_PER_FRAME = 100
+SAMPLES_PER_FRAME = 1920
 
 
 class Voices(FakePipeline):
@@ -132,9 +133,12 @@ def test_blank_stretches_are_not_spoken(fake: Fake, voices: Voices) -> None:
 
 
 def test_the_next_piece_is_under_way_but_not_the_one_after_it(fake: Fake, voices: Voices) -> None:
+    frames = math.ceil(BEGIN_NEXT_AFTER * RATE / SAMPLES_PER_FRAME)
+
     async def scenario() -> None:
         async with aclosing(speaking(fake).pcm()) as sound:
-            await anext(sound)
+            for _ in range(frames):
+                await anext(sound)
             assert len(voices.spoken) == 1
             await anext(sound)
             assert len(voices.spoken) == 2
@@ -151,8 +155,8 @@ def test_leaving_early_frees_every_piece(fake: Fake, voices: Voices) -> None:
 
     async def scenario() -> None:
         async with aclosing(speaking(fake).pcm()) as sound:
-            await anext(sound)
-            await anext(sound)
+            for _ in range(70):
+                await anext(sound)
 
     asyncio.run(scenario())
     assert sorted(voices.aborted) == ["id", "id.1"]
