@@ -2,9 +2,9 @@
 
 import sys
 
-from benchmark import against_transformers
+from benchmark import against_transformers, http_layer
 
-BENCHMARKS = {"against-transformers": against_transformers.main}
+BENCHMARKS = {"against-transformers": against_transformers.main, "http-layer": http_layer.main}
 
 
 def main() -> int:

@@ -49,6 +49,7 @@ class PromptText:
         longest_first = sorted(self._ids, key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, longest_first)))
         self._beginnings = {token[:length] for token in self._ids for length in range(1, len(token))}
+        self._longest_beginning = max(map(len, self._beginnings))
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`, none of them special."""
@@ -76,8 +77,7 @@ class PromptText:
         """
         if isinstance(value, str):
             value = self._special.sub(lambda token: token.group()[0] + mark + token.group()[1:], value)
-            longest = min(len(value), max(map(len, self._beginnings)))
-            for length in range(longest, 0, -1):
+            for length in range(min(len(value), self._longest_beginning), 0, -1):
                 if value[-length:] in self._beginnings:
                     return value[: len(value) - length + 1] + mark + value[len(value) - length + 1 :]
             return value

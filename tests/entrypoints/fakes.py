@@ -170,9 +170,9 @@ def templates() -> Any:
     )
 
 
-def make(tokenizer: Any, text_only: bool = False) -> Fake:
+def make(tokenizer: Any, text_only: bool = False, pipeline: FakePipeline | None = None) -> Fake:
     publish(ServerArgs(model_path=tokenizer.name_or_path, enable_cache_report=True), role="tokenizer")
-    app, thinker, pipeline = FastAPI(), FakeThinker(tokenizer), FakePipeline()
+    app, thinker, pipeline = FastAPI(), FakeThinker(tokenizer), pipeline or FakePipeline()
     spec = replace(SPEC, voices=lambda path: VOICES)
     used: Any = None if text_only else pipeline
     client = app.state.omni = Client(spec, None, thinker, used)  # type: ignore[arg-type]

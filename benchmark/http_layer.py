@@ -1,0 +1,189 @@
+"""CPU time of the HTTP layer: what a streamed chunk costs, and what a request costs until the thinker gets it."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+import time
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+CHUNK_LIMIT_MS = 0.5
+CHECK_LIMIT_MS = 5.0
+BYTES_PER_FRAME = 2 * 1920
+WORD = " streaming"
+
+HELLO = [{"role": "user", "content": "Hello!"}]
+SENTENCE = "Who lives in the white house beside the river, and which season do they like best? "
+TURNS = [{"role": role, "content": SENTENCE * 3} for _ in range(20) for role in ("user", "assistant")]
+CHAT: dict[str, Any] = {"model": "qwen3-omni", "messages": HELLO}
+ALOUD: dict[str, Any] = {"modalities": ["text", "audio"], "audio": {"format": "pcm16"}}
+SPEECH: dict[str, Any] = {"model": "qwen3-omni", "input": "Hello.", "stream": True}
+
+
+@dataclass
+class Server:
+    """The app with stages that cost next to nothing, behind uvicorn in this process; the client is in another."""
+
+    fake: Any
+    client: asyncio.subprocess.Process
+
+    def answer_with(self, words: int, chunks: int, frames: int) -> None:
+        """What every answer from now on is: so many text tokens, and so many chunks of sound of `frames` frames."""
+        self.fake.thinker.words = [WORD] * words
+        self.fake.pipeline.sound = [os.urandom(frames * BYTES_PER_FRAME)] * chunks
+
+    async def cpu_ms(self, path: str, body: Any, times: int, status: int = 200) -> float:
+        """CPU time of this process while the client asks `times` times."""
+        assert self.client.stdin and self.client.stdout
+        line = json.dumps({"path": path, "body": body, "times": times, "status": status})
+        started = time.process_time()
+        self.client.stdin.write(line.encode() + b"\n")
+        received = await self.client.stdout.readline()
+        spent = time.process_time() - started
+        assert int(received) > 0
+        return 1000 * spent
+
+
+@asynccontextmanager
+async def serve() -> AsyncIterator[Server]:
+    import uvicorn
+    from transformers import AutoTokenizer
+    from transformers.utils import logging
+
+    from sglang_omni.models.qwen3_omni.demo import cached_demo_model
+    from sglang_omni.pipeline import Speech
+    from sglang_omni.sidecar.messages import Finish
+    from tests.entrypoints.fakes import FakePipeline, make
+
+    class PacedPipeline(FakePipeline):
+        """Chunks come one by one, each waking the event loop, as they do from a stage."""
+
+        @contextlib.contextmanager
+        def listen(self, request_id: str) -> Iterator[Speech]:
+            speech = Speech()
+            feeding = asyncio.create_task(self._feed(request_id, speech))
+            yield speech
+            feeding.cancel()
+
+        async def _feed(self, request_id: str, speech: Speech) -> None:
+            for pcm in self.sound:
+                speech.put(pcm)
+                await asyncio.sleep(0)
+            speech.put(Finish(request_id, "stop", {"talker": len(self.sound)}))
+
+    logging.set_verbosity_error()
+    fake = make(AutoTokenizer.from_pretrained(cached_demo_model()), pipeline=PacedPipeline())
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        port = str(listening.getsockname()[1])
+        server = uvicorn.Server(uvicorn.Config(fake.app, log_level="warning", timeout_keep_alive=600))
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        pipe = asyncio.subprocess.PIPE
+        client = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "benchmark.http_client", port, stdin=pipe, stdout=pipe
+        )
+        try:
+            yield Server(fake, client)
+        finally:
+            client.terminate()
+            await client.wait()
+            server.should_exit = True
+            await serving
+
+
+async def slope(few: int, many: int, repeats: int, spend: Callable[[int], Awaitable[float]]) -> float:
+    """What one more costs, of whatever `spend` is given a number of; all that does not grow with it cancels out."""
+    costs = []
+    for _ in range(repeats):
+        base = await spend(few)
+        costs.append((await spend(many) - base) / (many - few))
+    return median(costs)
+
+
+async def measure_chunks(server: Server, chunks: int, repeats: int) -> dict[str, float]:
+    """CPU milliseconds of a streamed chunk, by name."""
+
+    async def text(path: str, body: dict[str, Any]) -> float:
+        async def spend(count: int) -> float:
+            server.answer_with(words=count, chunks=0, frames=0)
+            return await server.cpu_ms(path, body, 1)
+
+        return await slope(1, chunks, repeats, spend)
+
+    async def sound(path: str, body: dict[str, Any], frames: int) -> float:
+        async def spend(count: int) -> float:
+            server.answer_with(words=4, chunks=count, frames=frames)
+            return await server.cpu_ms(path, body, 1)
+
+        return await slope(1, chunks, repeats, spend)
+
+    costs = {"chat: text": await text("/v1/chat/completions", {**CHAT, "stream": True})}
+    for frames in (2, 16):
+        size = f"{frames * 0.08:.2f} s of sound"
+        costs[f"chat: {size}"] = await sound("/v1/chat/completions", {**CHAT, **ALOUD, "stream": True}, frames)
+        speech = {**SPEECH, "response_format": "pcm"}
+        costs[f"speech, pcm: {size}"] = await sound("/v1/audio/speech", speech, frames)
+        costs[f"speech, events: {size}"] = await sound("/v1/audio/speech", {**speech, "stream_format": "sse"}, frames)
+    return costs
+
+
+async def measure_requests(server: Server, times: int, repeats: int) -> tuple[dict[str, float], dict[str, float]]:
+    """CPU milliseconds of a request, by name: refused by the last of all checks, and answered with one word."""
+
+    async def whole(body: Any, status: int = 200, path: str = "/v1/chat/completions") -> float:
+        return await slope(1, times, repeats, lambda count: server.cpu_ms(path, body, count, status))
+
+    server.answer_with(words=1, chunks=1, frames=2)
+    fields = {"temperature": 0.5, "top_p": 0.9, "seed": 1, "stop": ["x"], "stage_sampling": {"talker": {"seed": 2}}}
+    requests = {
+        "chat": CHAT,
+        "chat, spoken, with many fields": {**CHAT, **ALOUD, **fields},
+        "chat, 40 turns of 250 bytes": {**CHAT, "messages": TURNS},
+    }
+    wrong = {**ALOUD, "n": 2}
+    refused = {name: await whole({**body, **wrong}, 400) for name, body in requests.items()}
+    answered = {name: await whole(body) for name, body in requests.items()}
+    long = {**SPEECH, "input": (SENTENCE * 60)[:4000]}
+    answered["speech, 4,000 characters"] = await whole(long, path="/v1/audio/speech")
+    return refused, answered
+
+
+def show(title: str, costs: dict[str, float]) -> None:
+    print(title)
+    for name, cost in costs.items():
+        print(f"  {name:<34}{cost:6.3f}")
+
+
+async def measure(options: argparse.Namespace) -> bool:
+    async with serve() as server:
+        await measure_requests(server, 3, 1)  # warm up
+        chunks = await measure_chunks(server, options.chunks, options.repeats)
+        refused, answered = await measure_requests(server, options.requests, options.repeats)
+    show("CPU milliseconds of a streamed chunk", chunks)
+    show("CPU milliseconds of a request that the last check refuses", refused)
+    show("CPU milliseconds of a request with an answer of one word", answered)
+    chunk, check = max(chunks.values()), max(refused.values())
+    print(f"most: {chunk:.2f} ms a chunk (limit {CHUNK_LIMIT_MS}), {check:.2f} ms a check (limit {CHECK_LIMIT_MS})")
+    return chunk < CHUNK_LIMIT_MS and check < CHECK_LIMIT_MS
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="benchmark http-layer", description=__doc__)
+    parser.add_argument("--chunks", type=int, default=400, help="of a streamed answer (default: %(default)s)")
+    parser.add_argument("--requests", type=int, default=200, help="one after the other (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=9, help="median of so many (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    warnings.simplefilter("ignore")
+    import uvloop  # SGLang's server runs on it
+
+    print(f"load of the machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
+    return 0 if uvloop.run(measure(options)) else 1
