@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import socket
@@ -15,17 +16,29 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 CHUNK_LIMIT_MS = 0.5
 CHECK_LIMIT_MS = 5.0
-BYTES_PER_FRAME = 2 * 1920
+FRAME_SECONDS = 0.08
+FORMATS = "wav", "flac", "opus", "aac", "mp3"
 WORD = " streaming"
 
+CHATS, SPEECHES = "/v1/chat/completions", "/v1/audio/speech"
 HELLO = [{"role": "user", "content": "Hello!"}]
 SENTENCE = "Who lives in the white house beside the river, and which season do they like best? "
 TURNS = [{"role": role, "content": SENTENCE * 3} for _ in range(20) for role in ("user", "assistant")]
 CHAT: dict[str, Any] = {"model": "qwen3-omni", "messages": HELLO}
 ALOUD: dict[str, Any] = {"modalities": ["text", "audio"], "audio": {"format": "pcm16"}}
-SPEECH: dict[str, Any] = {"model": "qwen3-omni", "input": "Hello.", "stream": True}
+SPEECH: dict[str, Any] = {"model": "qwen3-omni", "input": "Hello."}
+
+
+def hum(frames: int) -> bytes:
+    """Something for an encoder to work on: a few harmonics and some noise, 24 kHz, 16 bits."""
+    time = np.arange(int(frames * FRAME_SECONDS * 24_000)) / 24_000
+    harmonics = sum(np.sin(2 * np.pi * 160 * n * time) / n for n in range(1, 8))
+    noise = np.random.default_rng(0).normal(size=len(time))
+    return (4000 * harmonics + 400 * noise).astype("<i2").tobytes()
 
 
 @dataclass
@@ -38,11 +51,12 @@ class Server:
     def answer_with(self, words: int, chunks: int, frames: int) -> None:
         """What every answer from now on is: so many text tokens, and so many chunks of sound of `frames` frames."""
         self.fake.thinker.words = [WORD] * words
-        self.fake.pipeline.sound = [os.urandom(frames * BYTES_PER_FRAME)] * chunks
+        self.fake.pipeline.sound = [hum(frames)] * chunks
 
     async def cpu_ms(self, path: str, body: Any, times: int, status: int = 200) -> float:
         """CPU time of this process while the client asks `times` times."""
-        assert self.client.stdin and self.client.stdout
+        assert self.client.stdin is not None
+        assert self.client.stdout is not None
         line = json.dumps({"path": path, "body": body, "times": times, "status": status})
         started = time.process_time()
         self.client.stdin.write(line.encode() + b"\n")
@@ -109,37 +123,47 @@ async def slope(few: int, many: int, repeats: int, spend: Callable[[int], Awaita
     return median(costs)
 
 
-async def measure_chunks(server: Server, chunks: int, repeats: int) -> dict[str, float]:
-    """CPU milliseconds of a streamed chunk, by name."""
+def in_a_stream(
+    server: Server, path: str, body: dict[str, Any], many: int, repeats: int, frames: int = 0
+) -> Awaitable[float]:
+    """CPU milliseconds of one more chunk of a streamed answer: of `frames` frames of sound, or of text."""
 
-    async def text(path: str, body: dict[str, Any]) -> float:
-        async def spend(count: int) -> float:
-            server.answer_with(words=count, chunks=0, frames=0)
-            return await server.cpu_ms(path, body, 1)
+    async def spend(count: int) -> float:
+        server.answer_with(words=1 if frames else count, chunks=count if frames else 0, frames=frames)
+        return await server.cpu_ms(path, {**body, "stream": True}, 1)
 
-        return await slope(1, chunks, repeats, spend)
+    return slope(1, many, repeats, spend)
 
-    async def sound(path: str, body: dict[str, Any], frames: int) -> float:
-        async def spend(count: int) -> float:
-            server.answer_with(words=4, chunks=count, frames=frames)
-            return await server.cpu_ms(path, body, 1)
 
-        return await slope(1, chunks, repeats, spend)
+async def measure_chunks(server: Server, many: int, repeats: int) -> dict[str, float]:
+    """CPU milliseconds of a chunk, by name."""
+    costs = {"chat: text": await in_a_stream(server, CHATS, CHAT, many, repeats)}
+    for frames in (2, 16):  # the first chunks of an answer, and those from the fifth on
+        size = f"{frames * FRAME_SECONDS:.2f} s of sound"
+        bodies = {
+            f"chat: {size}": (CHATS, {**CHAT, **ALOUD}),
+            f"speech, pcm: {size}": (SPEECHES, {**SPEECH, "response_format": "pcm"}),
+            f"speech, events: {size}": (SPEECHES, {**SPEECH, "response_format": "pcm", "stream_format": "sse"}),
+        }
+        for name, (path, body) in bodies.items():
+            costs[name] = await in_a_stream(server, path, body, many, repeats, frames)
+    return costs
 
-    costs = {"chat: text": await text("/v1/chat/completions", {**CHAT, "stream": True})}
-    for frames in (2, 16):
-        size = f"{frames * 0.08:.2f} s of sound"
-        costs[f"chat: {size}"] = await sound("/v1/chat/completions", {**CHAT, **ALOUD, "stream": True}, frames)
-        speech = {**SPEECH, "response_format": "pcm"}
-        costs[f"speech, pcm: {size}"] = await sound("/v1/audio/speech", speech, frames)
-        costs[f"speech, events: {size}"] = await sound("/v1/audio/speech", {**speech, "stream_format": "sse"}, frames)
+
+async def measure_encoders(server: Server, many: int, repeats: int) -> dict[str, float]:
+    """CPU milliseconds of a second of streamed sound, by format."""
+    costs = {}
+    for format in FORMATS:
+        body = {**SPEECH, "response_format": format}
+        chunk = await in_a_stream(server, SPEECHES, body, many, repeats, frames=16)
+        costs[f"speech, {format}"] = chunk / (16 * FRAME_SECONDS)
     return costs
 
 
 async def measure_requests(server: Server, times: int, repeats: int) -> tuple[dict[str, float], dict[str, float]]:
     """CPU milliseconds of a request, by name: refused by the last of all checks, and answered with one word."""
 
-    async def whole(body: Any, status: int = 200, path: str = "/v1/chat/completions") -> float:
+    async def whole(body: Any, status: int = 200, path: str = CHATS) -> float:
         return await slope(1, times, repeats, lambda count: server.cpu_ms(path, body, count, status))
 
     server.answer_with(words=1, chunks=1, frames=2)
@@ -153,7 +177,7 @@ async def measure_requests(server: Server, times: int, repeats: int) -> tuple[di
     refused = {name: await whole({**body, **wrong}, 400) for name, body in requests.items()}
     answered = {name: await whole(body) for name, body in requests.items()}
     long = {**SPEECH, "input": (SENTENCE * 60)[:4000]}
-    answered["speech, 4,000 characters"] = await whole(long, path="/v1/audio/speech")
+    answered["speech, 4,000 characters"] = await whole(long, path=SPEECHES)
     return refused, answered
 
 
@@ -166,9 +190,13 @@ def show(title: str, costs: dict[str, float]) -> None:
 async def measure(options: argparse.Namespace) -> bool:
     async with serve() as server:
         await measure_requests(server, 3, 1)  # warm up
+        gc.collect()
+        gc.freeze()  # as SGLang does once it is ready
         chunks = await measure_chunks(server, options.chunks, options.repeats)
+        encoders = await measure_encoders(server, 1 + options.chunks // 20, options.repeats)
         refused, answered = await measure_requests(server, options.requests, options.repeats)
     show("CPU milliseconds of a streamed chunk", chunks)
+    show("CPU milliseconds of a second of sound, its encoder included", encoders)
     show("CPU milliseconds of a request that the last check refuses", refused)
     show("CPU milliseconds of a request with an answer of one word", answered)
     chunk, check = max(chunks.values()), max(refused.values())
