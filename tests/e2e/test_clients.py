@@ -95,20 +95,39 @@ class TestChat:
         assert {"tool_calls.function.arguments.delta", "tool_calls.function.arguments.done"} < kinds
         assert isinstance(call.function.parsed_arguments, Thing)
 
-    def test_a_spoken_answer_becomes_history(self, complete: Callable[..., Any]):
+    @pytest.mark.parametrize("form", ["message", "id", "id of a stream"])
+    def test_a_spoken_answer_becomes_history(self, complete: Callable[..., Any], form: str):
+        """As the SDK's message, or by the id of its sound, it is what it says."""
         answer = complete(**SPOKEN)
         message = answer.choices[0].message
         assert is_wav(message.audio.data)
+        turn: Any = message
+        if form == "id":
+            turn = {"role": "assistant", "audio": {"id": message.audio.id}}
+        elif form == "id of a stream":
+            audio = [
+                getattr(chunk.choices[0].delta, "audio", None) or {} for chunk in complete(**STREAMED, stream=True)
+            ]
+            (id,) = [part["id"] for part in audio if "id" in part]
+            turn = {"role": "assistant", "audio": {"id": id}}
         following = {"role": "user", "content": "And then?"}
-        as_it_is = complete(messages=[*HELLO, message, following])
+        remembered = complete(messages=[*HELLO, turn, following])
         written = complete(messages=[*HELLO, {"role": "assistant", "content": message.content}, following])
-        assert as_it_is.usage.prompt_tokens == written.usage.prompt_tokens > answer.usage.prompt_tokens + 8
-        assert as_it_is.choices[0].message.content == written.choices[0].message.content
+        assert remembered.usage.prompt_tokens == written.usage.prompt_tokens > answer.usage.prompt_tokens + 8
+        assert remembered.choices[0].message.content == written.choices[0].message.content
+
+    def test_an_unknown_spoken_answer(self, complete: Callable[..., Any]):
+        turn = {"role": "assistant", "audio": {"id": "audio_of_another_server"}}
+        with pytest.raises(openai.BadRequestError, match="audio_of_another_server") as caught:
+            complete(messages=[*HELLO, turn, *HELLO])
+        assert caught.value.param == "messages[1].audio.id"
 
     def test_raw_responses_and_headers(self, client: openai.OpenAI):
         raw = client.chat.completions.with_raw_response.create(model=MODEL, messages=HELLO, max_tokens=2)
         assert raw.headers["content-type"] == "application/json"
-        assert raw.parse().choices[0].message.content
+        answer = raw.parse()
+        assert answer.choices[0].message.content
+        assert answer._request_id == raw.headers["x-request-id"] == answer.id
         with client.chat.completions.with_streaming_response.create(
             model=MODEL, messages=HELLO, max_tokens=2, stream=True
         ) as streamed:
@@ -219,6 +238,15 @@ class TestErrors:
         with pytest.raises(openai.BadRequestError, match="smell") as caught:
             client.chat.completions.create(model=MODEL, messages=HELLO, modalities=["smell"], stream=stream)
         assert (caught.value.param, caught.value.type) == ("modalities", "invalid_request_error")
+        assert caught.value.request_id
+
+    def test_a_request_is_called_as_its_client_calls_it(self, client: openai.OpenAI):
+        named = client.with_options(default_headers={"X-Request-Id": "mine"})
+        answer = named.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=2)
+        assert answer._request_id.startswith("mine-")
+        with pytest.raises(openai.BadRequestError) as caught:
+            named.audio.speech.create(model=MODEL, voice="chelsie", input=" ")
+        assert caught.value.request_id.startswith("mine-")
 
     def test_another_model(self, client: openai.OpenAI):
         for ask in (
