@@ -121,7 +121,8 @@ class Pipeline:
         elif isinstance(message, Finish):
             speech.put(message)
         elif isinstance(message, Failed):
-            speech.put(getattr(errors, message.error, RequestFailed)(message.message))
+            error = getattr(errors, message.error, RequestFailed)
+            speech.put(error(message.message, param=message.param))
 
     async def _watch(self) -> None:
         while True:

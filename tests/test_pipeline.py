@@ -127,8 +127,9 @@ def test_a_failure_raises_where_the_request_listens(stages):
             pipeline.speak("a", {"kind": "impossible"}, 3, {})
             return [said async for said in speech]
 
-    with pytest.raises(InvalidRequest, match="impossible"):
+    with pytest.raises(InvalidRequest, match="impossible") as raised:
         run(stages, scenario)
+    assert raised.value.param == "kind"
 
 
 def test_a_dead_stage_fails_its_requests_and_refuses_new_ones(stages):

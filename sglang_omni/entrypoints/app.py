@@ -1,5 +1,6 @@
 """SGLang's FastAPI app with our routes in front: the first match wins, and all of SGLang's others stay."""
 
+import copy
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,6 +12,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from sglang.srt.entrypoints.engine import init_tokenizer_manager
 from sglang.srt.managers.io_struct import GenerateReqInput
 from sglang.srt.managers.tokenizer_manager import TokenizerManager
+from sglang.srt.sampling.sampling_params import SamplingParams
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from sglang_omni.entrypoints import errors, openapi
@@ -21,6 +23,7 @@ from sglang_omni.media import MediaPolicy
 from sglang_omni.models.spec import ModelSpec
 from sglang_omni.pipeline import Pipeline
 from sglang_omni.thinker.forwarder import SPEECH
+from sglang_omni.thinker.seeds import next_seed
 
 MAX_BODY_BYTES = 2 * MediaPolicy.max_bytes
 """Of a request: room for a file of the largest size in base64, and for some more."""
@@ -52,6 +55,14 @@ class OmniTokenizerManager(TokenizerManager):
                 raise ValueError("custom_params must be an object")
             if SPEECH in (custom or {}) and not self.client.listens_to(obj.rid):
                 raise ValueError(f"custom_params.{SPEECH} is not for clients: ask /v1/chat/completions for audio")
+
+    async def _send_one_request(self, tokenized_obj: Any) -> None:
+        """Gives each of `n` choices a seed of its own: SGLang sends all of them, in order, with the same parameters."""
+        params = tokenized_obj.sampling_params
+        tokenized_obj.sampling_params = copy.copy(params)
+        await super()._send_one_request(tokenized_obj)
+        if isinstance(params, SamplingParams) and params.n > 1 and params.sampling_seed is not None:
+            params.sampling_seed = next_seed(params.sampling_seed)
 
     @property
     def serving_chat_class(self) -> Callable[..., OmniServingChat]:

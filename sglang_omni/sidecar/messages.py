@@ -36,11 +36,13 @@ class Finish(msgspec.Struct, tag=True):
 
 
 class Failed(msgspec.Struct, tag=True):
-    """The stage could not go on with this request. `error` names a class of `sglang_omni.errors`."""
+    """The stage could not go on with this request. `error` names a class of `sglang_omni.errors`, `param` the field of
+    the request at fault."""
 
     request_id: str
     error: str
     message: str
+    param: str | None = None
 
 
 class Abort(msgspec.Struct, tag=True):

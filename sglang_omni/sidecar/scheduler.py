@@ -193,7 +193,7 @@ class Scheduler:
             self._tell(request.id, error)
 
     def _tell(self, request_id: str, error: OmniError) -> None:
-        self.listener([Failed(request_id, type(error).__name__, str(error))])
+        self.listener([Failed(request_id, type(error).__name__, str(error), error.param)])
 
     def _drop(self, request: Request) -> None:
         """Ends it here and, where they have heard of it, downstream: who aborts may not know every stage."""

@@ -17,6 +17,7 @@ from sglang.srt.sampling.sampling_batch_info import SamplingBatchInfo
 from torch import Tensor
 
 UNSEEDED = torch.iinfo(torch.int64).min
+"""In a batch, the row of a request without a seed; a request that has this very seed gets the one above it."""
 
 
 @contextmanager
@@ -31,12 +32,17 @@ def seeded(batch: ScheduleBatch) -> Iterator[None]:
     if info is None or deterministic or all(seed is None for seed in seeds):
         yield
         return
-    values = [UNSEEDED if seed is None else seed for seed in seeds]
+    values = [UNSEEDED if seed is None else max(seed, UNSEEDED + 1) for seed in seeds]
     info.sampling_seed = torch.tensor(values, dtype=torch.int64).to(batch.device, non_blocking=True)
     try:
         yield
     finally:
         info.sampling_seed = None
+
+
+def next_seed(seed: int) -> int:
+    """Of the next of several choices: they differ, and not by choices of the seeds beside this one."""
+    return int(_mix(torch.tensor(seed)))
 
 
 class SeededSampler(Sampler):

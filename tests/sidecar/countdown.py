@@ -23,7 +23,7 @@ class Countdown:
 
     def open(self, slot: int, params: dict[str, Any]) -> State:
         if params.get("kind") == "impossible":
-            raise InvalidRequest("kind 'impossible' is not known")
+            raise InvalidRequest("kind 'impossible' is not known", param="kind")
         return State(slot, params.get("kind", "plain"))
 
     def feed(self, state: State, data: int | None) -> None:

@@ -108,7 +108,7 @@ def test_a_full_queue_refuses():
 def test_an_impossible_request_fails_alone(stage: Stage):
     stage.receive(Start("a", {}), Start("b", {"kind": "impossible"}), Chunk("b", 1), Chunk("a", 1))
     stage.run()
-    assert stage.told == [Failed("b", "InvalidRequest", "kind 'impossible' is not known")]
+    assert stage.told == [Failed("b", "InvalidRequest", "kind 'impossible' is not known", "kind")]
     assert stage.chunks("a") == [1]
 
 

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -214,6 +215,22 @@ def test_a_seed_gives_the_same_answer_in_any_company(engine):
     assert first != second
     assert plain == greedy
     assert len({tuple(answer) for answer in others}) == 2
+
+
+def test_seeds_at_the_borders_and_temperature_0(engine):
+    seeds = [-(2**63), -1, 0, 2**63 - 1]
+    conversation = CONVERSATIONS["long answer"]
+
+    def answers(**sampling: Any) -> list[list[int]]:
+        requests = [engine.request(conversation, ignore_eos=True, sampling_seed=seed, **sampling) for seed in seeds]
+        engine.run(requests)
+        return [list(engine.reqs[request.rid].output_ids) for request in requests]
+
+    first, again = answers(temperature=1.0), answers(temperature=1.0)
+    assert first == again
+    assert len({tuple(answer) for answer in first}) == len(seeds)
+    greedy = answers(temperature=0.0)
+    assert all(answer == greedy[0] for answer in greedy)
 
 
 def test_who_has_a_seed_meets_who_has_none(engine):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sglang.srt.layers.sampler import top_k_top_p_min_p_sampling_from_probs_torch
 from sglang.srt.sampling.sampling_params import TOP_K_ALL
 
-from sglang_omni.thinker.seeds import draw, keep_likely, uniform
+from sglang_omni.thinker.seeds import draw, keep_likely, next_seed, uniform
 
 POSITIONS = torch.arange(20_000)
 SEEDS = torch.full_like(POSITIONS, 5)
@@ -33,6 +33,17 @@ def test_noise_is_within_bounds_and_alone_in_its_place(seed, position):
     assert torch.equal(noise[:1], uniform(seeds[:1], positions[:1], 8))
     assert torch.equal(noise.flip(0), uniform(seeds.flip(0), positions.flip(0), 8))
     assert len(noise.unique()) == noise.numel()
+
+
+def test_the_seeds_of_several_choices_differ_from_those_of_the_seeds_beside():
+    seeds = [-(2**63), -1, 0, 1, 2, 2**63 - 1]
+    chosen = []
+    for seed in seeds:
+        for _ in range(4):
+            chosen.append(seed)
+            seed = next_seed(seed)
+            assert -(2**63) <= seed < 2**63
+    assert len(set(chosen)) == len(chosen)
 
 
 def test_noise_is_uniform_and_uncorrelated():

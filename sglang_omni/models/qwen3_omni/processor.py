@@ -16,6 +16,9 @@ from sglang_omni.errors import InvalidRequest
 from sglang_omni.media import MediaPolicy, Video, load_audio, load_image, load_video
 from sglang_omni.models.qwen3_omni.inputs import Inputs, Item, build_inputs, choose_frames
 
+LOW_DETAIL = 512
+"""Pixels of the longer side of a picture whose `detail` is low."""
+
 MODALITIES = {"image": Modality.IMAGE, "audio": Modality.AUDIO, "video": Modality.VIDEO}
 
 
@@ -49,6 +52,13 @@ class VideoOptions:
             if not CHECKS[name](value):
                 raise InvalidRequest(f"for videos, {name} cannot be {value!r}", param=name)
         return cls(**given)
+
+
+def load_small(source: str | bytes, policy: MediaPolicy, name: str) -> Image.Image:
+    """A picture of which a request wants few tokens."""
+    picture = load_image(source, policy, name)
+    picture.thumbnail((LOW_DETAIL, LOW_DETAIL))
+    return picture
 
 
 class Qwen3OmniProcessor(BaseMultimodalProcessor):
@@ -97,10 +107,11 @@ class Qwen3OmniProcessor(BaseMultimodalProcessor):
         async def one(source: Any, name: str) -> Any:
             if isinstance(source, decoded):
                 return source
+            loader = load_small if getattr(source, "detail", None) == "low" else load
             source = getattr(source, "url", source)  # SGLang's ImageData and VideoData
             if not isinstance(source, str | bytes):
                 raise InvalidRequest(f"{name}: must be a path, a URL or a data URI", param=name)
-            return await loop.run_in_executor(self.io_executor, partial(load, source, policy=self.policy, name=name))
+            return await loop.run_in_executor(self.io_executor, partial(loader, source, policy=self.policy, name=name))
 
         return await asyncio.gather(*[one(source, f"{field}[{i}]") for i, source in enumerate(sources)])
 

@@ -117,6 +117,14 @@ def test_media_are_loaded_once(processor, files):
     assert made.audio_data is None
 
 
+@pytest.mark.parametrize(("detail", "size"), [("low", (512, 256)), ("high", (1024, 512)), ("auto", (1024, 512))])
+def test_low_detail_makes_a_picture_small(processor, files, detail, size):
+    picture(1024, 512).save(files / "large.png")
+    asked = request(processor, "image", image_data=[ImageData(url="large.png", detail=detail)])
+    asyncio.run(processor.load_media(asked))
+    assert asked.image_data[0].size == size
+
+
 def test_an_item_is_known_by_its_values_and_shape(processor, files):
     def hash_of(image):
         output = asyncio.run(process(processor, request(processor, "image", image_data=[image])))
