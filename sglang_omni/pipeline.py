@@ -9,6 +9,7 @@ with pipeline.listen(request_id) as speech:   # leaving early aborts the request
 import asyncio
 import contextlib
 import logging
+import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -26,6 +27,7 @@ from sglang_omni.sidecar.port import HTTP, Outbox, address
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.25
+LATE_SECONDS = 1.0
 STUCK_SECONDS = 30.0  # a stage that is alive but has not beaten for this long counts as stuck
 
 
@@ -69,10 +71,11 @@ class Pipeline:
     def __init__(self, directory: str, sidecars: Sidecars):
         self.directory = directory
         self.sidecars = sidecars
-        self.stages = list(sidecars.processes)
+        self.stages = sidecars.names
         self._outboxes = {name: Outbox(directory, name) for name in self.stages}
         self._speeches: dict[str, Speech] = {}
         self._beats: dict[str, float] = {}
+        self._seen: set[str] = set()  # stages that were healthy once
         self._states: dict[str, dict[str, int]] = {}
         self._tasks: list[asyncio.Task] = []
 
@@ -110,6 +113,9 @@ class Pipeline:
 
     def _deliver(self, message: Message) -> None:
         if isinstance(message, Heartbeat):
+            if message.pid != self.sidecars.pid(message.stage):
+                return  # the last words of one that has been replaced
+            self._seen.add(message.stage)
             self._beats[message.stage] = time.monotonic()
             self._states[message.stage] = message.state
             return
@@ -125,11 +131,30 @@ class Pipeline:
             speech.put(error(message.message, param=message.param))
 
     async def _watch(self) -> None:
+        """Fails the requests of stages that went down, and starts these again."""
         while True:
-            down = [name for name, status in self.health().items() if status in ("dead", "stuck")]
-            if down:
-                self._fail_all(Unavailable(f"the {' and the '.join(down)} stopped; speech is not available"))
+            asleep = time.monotonic()
             await asyncio.sleep(WATCH_SECONDS)
+            if time.monotonic() - asleep > LATE_SECONDS:
+                continue  # the loop was held up: heartbeats may lie unread
+            states = self.health()
+            for name in states:
+                if states[name] == "stuck":
+                    logger.error("the %s has been silent for %g s: ending it", name, STUCK_SECONDS)
+                    self.sidecars.kill(name)
+            if down := [name for name, state in states.items() if state in ("dead", "stuck")]:
+                self._fail_all(Unavailable(f"the {_and(down)} stopped; speech is not available"))
+            for name, code in self.sidecars.dead().items():
+                if name in self._seen or code < 0:  # one that never was ready, and was not killed, will never be
+                    self._start_again(name, code)
+
+    def _start_again(self, name: str, code: int) -> None:
+        if (delay := self.sidecars.will_start_in(name)) is not None:
+            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+            logger.error("the %s %s: starting it again in %g s", name, how, delay)
+        if self.sidecars.start_again(name):
+            self._beats.pop(name, None)
+            self._states.pop(name, None)
 
     def _fail_all(self, error: OmniError) -> None:
         for speech in self._speeches.values():
@@ -148,7 +173,7 @@ class Pipeline:
         self.start()
         down = [name for name, status in self.health().items() if status != "healthy"]
         if down:
-            raise Unavailable(f"the {' and the '.join(down)} cannot serve now; speech is not available")
+            raise Unavailable(f"the {_and(down)} cannot serve now; speech is not available")
         speech = self._speeches[request_id] = Speech()
         try:
             yield speech
@@ -197,3 +222,7 @@ class Pipeline:
     def states(self) -> dict[str, dict[str, int]]:
         """What each stage said it holds in its last heartbeat: `slots`, `free`, `waiting`."""
         return self._states
+
+
+def _and(names: list[str]) -> str:
+    return " and the ".join(names)

@@ -1,4 +1,5 @@
 import asyncio
+import os
 import stat
 import threading
 from pathlib import Path
@@ -18,7 +19,7 @@ class Threads:
 
     def __init__(self, directory: str):
         self.ended: dict[str, int] = {}
-        self.processes = {"first": None, "second": None}
+        self.names = ["first", "second"]
         self.running = True
         self.schedulers: dict[str, Scheduler] = {}
         self.threads = [
@@ -35,7 +36,7 @@ class Threads:
             Outbox(directory, HTTP),
         )
         scheduler = self.schedulers[name] = Scheduler(name, Countdown(), downstream.send, listener.send)
-        listener.send([Heartbeat(name, scheduler.state())])
+        listener.send([Heartbeat(name, os.getpid(), scheduler.state())])
         while self.running:
             for message in inbox.receive(5):
                 scheduler.receive(message)
@@ -43,8 +44,17 @@ class Threads:
         for port in (inbox, downstream, listener):
             port.close()
 
+    def pid(self, name: str) -> int:
+        return os.getpid()
+
     def dead(self) -> dict[str, int]:
         return self.ended
+
+    def will_start_in(self, name: str) -> float | None:
+        return None
+
+    def start_again(self, name: str) -> bool:
+        return False
 
     def stop(self) -> None:
         self.running = False

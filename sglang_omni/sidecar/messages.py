@@ -52,9 +52,10 @@ class Abort(msgspec.Struct, tag=True):
 
 
 class Heartbeat(msgspec.Struct, tag=True):
-    """A stage is alive; `state` counts what it holds (`slots`, `free`, `waiting`, ...)."""
+    """A stage is alive in process `pid`; `state` counts what it holds (`slots`, `free`, `waiting`, ...)."""
 
     stage: str
+    pid: int
     state: dict[str, int]
 
 

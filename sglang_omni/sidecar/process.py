@@ -13,6 +13,7 @@ from sglang_omni.models import families
 from sglang_omni.models.spec import StageOptions
 from sglang_omni.sidecar.messages import Heartbeat
 from sglang_omni.sidecar.port import HTTP, Inbox, Outbox
+from sglang_omni.sidecar.runner import Runner
 from sglang_omni.sidecar.scheduler import Scheduler
 
 HEARTBEAT_SECONDS = 0.5
@@ -55,19 +56,23 @@ def serve(config: SidecarConfig) -> None:
     place = names.index(config.stage)
     runner = spec.stages[place].build(config.options)
 
-    inbox = Inbox(config.sockets, config.stage)
-    listener = Outbox(config.sockets, HTTP)
-    downstream = Outbox(config.sockets, names[place + 1]) if place + 1 < len(names) else listener
-    scheduler = Scheduler(config.stage, runner, downstream.send, listener.send)
-    logger.info("%s is ready", config.stage)
+    downstream = names[place + 1] if place + 1 < len(names) else HTTP
+    run(config.stage, runner, config.sockets, downstream, config.parent)
+
+
+def run(stage: str, runner: Runner, sockets: str, downstream: str, parent: int) -> None:
+    """Receives, steps and beats until the process `parent` is gone."""
+    inbox, listener = Inbox(sockets, stage), Outbox(sockets, HTTP)
+    scheduler = Scheduler(stage, runner, Outbox(sockets, downstream).send, listener.send)
+    logger.info("%s is ready", stage)
 
     busy, next_beat = False, 0.0
-    while os.getppid() == config.parent:
+    while os.getppid() == parent:
         for message in inbox.receive(0 if busy else int(HEARTBEAT_SECONDS * 1000)):
             scheduler.receive(message)
         busy = scheduler.step()
         if time.monotonic() >= next_beat:
-            listener.send([Heartbeat(config.stage, scheduler.state())])
+            listener.send([Heartbeat(stage, os.getpid(), scheduler.state())])
             next_beat = time.monotonic() + HEARTBEAT_SECONDS
             if not busy:
                 scheduler.check_integrity()

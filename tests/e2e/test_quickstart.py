@@ -205,7 +205,7 @@ class TestFlags:
             thread.join()
 
     def test_503_when_a_stage_is_gone(self, flagged: Server, tmp_path: Path):
-        """The last one: the server speaks no more."""
+        """The last one: a stage needs seconds to come back."""
         os.kill(flagged.sidecar("code2wav"), signal.SIGKILL)
         deadline = time.monotonic() + 5
         while (answer := curl(flagged, COMMANDS["Health check"], tmp_path)).status != 503:

@@ -1,10 +1,12 @@
 """The server as an operator sees it."""
 
+import json
 import os
 import re
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -125,21 +127,47 @@ def test_the_server_is_well_after_all_that(server: Server, client: openai.OpenAI
     server.wait_until_free()
 
 
-def test_a_dead_sidecar_is_bad_health_and_text_goes_on(tmp_path: Path, demo_model: Path):
+@pytest.mark.parametrize("victim", ["talker", "code2wav"])
+def test_a_killed_sidecar_fails_what_needs_it_at_once_and_comes_back(dies: Server, victim: str):
+    speech = {"input": "One two three four five. " * 30, "voice": "ethan", "seed": 1}
+    short = {**speech, "input": "One two three."}
+    before = httpx.post(f"{dies.url}/v1/audio/speech", json=short, timeout=60)
+    with httpx.stream("POST", f"{dies.url}/v1/audio/speech", json={**speech, "stream_format": "sse"}) as answer:
+        lines = answer.iter_lines()
+        assert "speech.audio.delta" in next(lines)
+        killed = time.monotonic()
+        os.kill(dies.sidecar(victim), signal.SIGKILL)
+        *_, last = (line for line in lines if line)
+        assert time.monotonic() - killed < 3
+    event = json.loads(last.removeprefix("data: "))
+    assert (event["type"], event["error"]["type"]) == ("error", "server_error")
+    assert victim in event["error"]["message"]
+
+    status, body = dies.health()
+    assert (status, body["status"]) == (503, "unhealthy")
+    assert body["stages"][victim] in ("dead", "starting")
+    spoken = httpx.post(f"{dies.url}/v1/chat/completions", json=hello(**SPEAKING), timeout=30)
+    assert spoken.status_code == 503
+    assert spoken.headers["retry-after"]
+    assert victim in spoken.json()["error"]["message"]
+    written = httpx.post(f"{dies.url}/v1/chat/completions", json=hello(max_tokens=4), timeout=30)
+    assert written.status_code == 200
+
+    deadline = time.monotonic() + 60
+    while dies.health()[0] != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert httpx.post(f"{dies.url}/v1/audio/speech", json=short, timeout=60).content == before.content
+    dies.wait_until_free()
+
+
+@pytest.fixture(scope="module")
+def dies(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Iterator[Server]:
     sglang = Path(sys.executable).with_name("sglang")  # finds by itself that the model is one of ours
-    server = Server(tmp_path / "log", (sglang, "serve", demo_model)).start()
+    server = Server(tmp_path_factory.mktemp("dies") / "log", (sglang, "serve", demo_model)).start()
     try:
-        os.kill(server.sidecar("code2wav"), signal.SIGKILL)
-        deadline = time.monotonic() + 5
-        while server.health()[0] != 503:
-            assert time.monotonic() < deadline
-        status, body = server.health()
-        assert (status, body["status"], body["stages"]["code2wav"]) == (503, "unhealthy", "dead")
-        spoken = httpx.post(f"{server.url}/v1/chat/completions", json=hello(**SPEAKING), timeout=30)
-        assert spoken.status_code == 503
-        assert "code2wav" in spoken.json()["error"]["message"]
-        written = httpx.post(f"{server.url}/v1/chat/completions", json=hello(max_tokens=4), timeout=30)
-        assert written.status_code == 200
+        yield server
     finally:
         assert server.stop() < 10
     assert "Traceback" not in server.output()
+    assert "was killed by SIGKILL: starting it again in 0.5 s" in server.output()

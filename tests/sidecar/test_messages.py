@@ -13,7 +13,7 @@ def test_every_message_survives_the_journey():
         Finish("a", "stop", {"talker": 3}),
         Failed("a", "RequestFailed", "the talker failed"),
         Abort("a"),
-        Heartbeat("talker", {"free": 8}),
+        Heartbeat("talker", 1234, {"free": 8}),
     ]
     assert messages.decode(messages.encode(sent)) == sent
 
