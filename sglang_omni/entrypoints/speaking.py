@@ -62,36 +62,35 @@ class Speaking:
         last = len(self._texts) - 1
         ahead = round(BEGIN_NEXT_AFTER * self.sample_rate) * BYTES_PER_SAMPLE
         with ExitStack() as speeches:
-            following: Speech | None = self._begin(0, speeches)
+            speech = self._begin(0, speeches)
             for index in range(last + 1):
-                assert following is not None
-                speech, following, heard = following, None, 0
+                following, heard = None, 0
                 fade = Fade(self.sample_rate, begin=index > 0, end=index < last)
                 async for pcm in speech:
                     yield fade.sound(pcm)
                     heard += len(pcm)
                     # Under a limit of frames it must first be known what this piece leaves.
-                    if following is None and index < last and heard >= ahead and self._options.max_frames is None:
+                    if following is None and index < last and heard >= ahead and self._left is None:
                         following = self._begin(index + 1, speeches)
                 yield fade.finish()
                 self._frames += speech.frames
-                if speech.finish_reason == "length":
+                if speech.finish_reason == "length" or (index < last and self._left == 0):
                     self.finish_reason = "length"
-                if index == last:
-                    return
-                if self._options.max_frames is not None and self._frames >= self._options.max_frames:
-                    self.finish_reason = "length"
+                if index == last or self._left == 0:
                     return
                 yield silence(self._pauses[index], self.sample_rate)
-                following = following or self._begin(index + 1, speeches)
+                speech = following or self._begin(index + 1, speeches)
+
+    @property
+    def _left(self) -> int | None:
+        """Frames that may still be spoken, None without a limit."""
+        limit = self._options.max_frames
+        return None if limit is None else max(0, limit - self._frames)
 
     def _begin(self, index: int, speeches: ExitStack) -> Speech:
         """Starts a piece. Leaving `speeches` aborts what it has not finished."""
-        options = self._options
-        if index and options.seed is not None:
-            options = replace(options, seed=options.seed + index)
-        if options.max_frames is not None:
-            options = replace(options, max_frames=options.max_frames - self._frames)
+        seed = self._options.seed
+        options = replace(self._options, seed=None if seed is None else seed + index, max_frames=self._left)
         id = f"{self.id}.{index}" if index else self.id
         ids, end = self._texts[index], self._client.thinker.tokenizer.eos_token_id
         speech = speeches.enter_context(self._client.pipeline.listen(id))

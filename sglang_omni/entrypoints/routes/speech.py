@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Literal
@@ -14,7 +15,7 @@ from sglang_omni.audio.encode import Encoder, Format, encode, find_format
 from sglang_omni.entrypoints.body import check, read_object
 from sglang_omni.entrypoints.client import Client, staged_voice
 from sglang_omni.entrypoints.concurrency import collect, first, until_disconnected
-from sglang_omni.entrypoints.errors import body_of
+from sglang_omni.entrypoints.errors import OUR_FAULT, body_of, error_body
 from sglang_omni.entrypoints.openapi import BYTES, EVENTS, describe, json_body
 from sglang_omni.entrypoints.request_id import clients_id, new_id, rename
 from sglang_omni.entrypoints.speaking import Speaking
@@ -34,6 +35,7 @@ from sglang_omni.entrypoints.stages import (
 )
 from sglang_omni.errors import InvalidRequest, OmniError
 
+logger = logging.getLogger(__name__)
 router = APIRouter()
 
 FORMATS = ("wav", "mp3", "opus", "aac", "flac", "pcm")
@@ -141,14 +143,17 @@ async def _answer(asked: SpeechRequest, speaking: Speaking, format: Format) -> R
 async def whole_file(speaking: Speaking, format: Format) -> bytes:
     async with aclosing(speaking.pcm()) as sound:
         pcm = await collect(sound)
-    return await asyncio.get_running_loop().run_in_executor(None, encode, pcm, format.name, speaking.sample_rate)
+    return await asyncio.to_thread(encode, pcm, format.name, speaking.sample_rate)
 
 
 async def _bytes(speaking: Speaking, format: Format) -> AsyncGenerator[bytes, None]:
     encoder = Encoder(format.name, speaking.sample_rate)
     async with aclosing(speaking.pcm()) as sound:
         async for pcm in sound:
-            yield encoder.encode(pcm)
+            if format.codec is None:
+                yield encoder.encode(pcm)
+            else:  # a second of MP3 takes 15 ms
+                yield await asyncio.to_thread(encoder.encode, pcm)
     yield encoder.finish()
 
 
@@ -163,5 +168,11 @@ async def _sse(speaking: Speaking, format: Format) -> AsyncGenerator[bytes, None
         if not started:
             raise
         yield event({"type": "error", **body_of(error)})
+        return
+    except Exception:
+        if not started:
+            raise
+        logger.exception("%s failed", speaking.id)  # the status has left: the stream itself must say it
+        yield event({"type": "error", **error_body(500, OUR_FAULT)})
         return
     yield event({"type": "speech.audio.done", "usage": speaking.usage, "finish_reason": speaking.finish_reason})

@@ -10,7 +10,7 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
-from sglang_omni.audio.encode import FORMATS, Format
+from sglang_omni.audio.encode import FORMATS, Encoder, Format
 from sglang_omni.errors import RequestFailed, Unavailable
 
 
@@ -159,3 +159,14 @@ def test_a_late_failure_is_an_event(client: TestClient, fake: Any) -> None:
     body = json.loads(last.removeprefix("data: "))
     assert body["type"] == "error"
     assert body["error"]["message"] == "the talker failed"
+
+
+def test_our_own_late_failure_is_an_event_and_logged(
+    client: TestClient, fake: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Encoder, "finish", lambda self: 1 / 0)
+    *_, last = speak(client, stream_format="sse").text.strip().split("\n\n")
+    body = json.loads(last.removeprefix("data: "))
+    assert (body["type"], body["error"]["type"]) == ("error", "server_error")
+    assert "ZeroDivisionError" in caplog.text
+    assert "division" not in last
