@@ -45,7 +45,10 @@ class OmniServingChat(OpenAIServingChat):
         if request.speaks:
             formats = STREAM_FORMATS if request.stream else WHOLE_FORMATS
             asked = request.audio.format if request.audio else None
-            request._format = find_format(asked or formats[0], formats, "audio.format").name
+            format = find_format(asked or formats[0], formats, "audio.format")
+            if not format.available:
+                raise InvalidRequest(f"this machine cannot encode {format.name}; ask for wav", param="audio.format")
+            request._format = format.name
             request._speech = self.client.chat_speech(request)
             if self.reasoning_parser and request.separate_reasoning:
                 raise InvalidRequest(

@@ -51,7 +51,7 @@ class Client:
     @property
     def pipeline(self) -> Pipeline:
         if self._pipeline is None:
-            raise InvalidRequest("This server was started with --text-only and cannot speak", param="modalities")
+            raise InvalidRequest("This server was started with --text-only and cannot speak")
         return self._pipeline
 
     def listens_to(self, request_id: str) -> bool:

@@ -28,6 +28,7 @@ class Speaking:
         self.sample_rate = client.spec.sample_rate
         self.finish_reason = "stop"
         self._client = client
+        self._pipeline = client.pipeline
         self._options = options
         self._speed = speed
         self._prompt = client.speech_prompt(instructions)
@@ -93,9 +94,9 @@ class Speaking:
         options = replace(self._options, seed=None if seed is None else seed + index, max_frames=self._left)
         id = f"{self.id}.{index}" if index else self.id
         ids, end = self._texts[index], self._client.thinker.tokenizer.eos_token_id
-        speech = speeches.enter_context(self._client.pipeline.listen(id))
+        speech = speeches.enter_context(self._pipeline.listen(id))
         params = self._client.speech_params(self._prompt, options)
-        self._client.pipeline.speak(id, params, [*ids, end], options.stages)
+        self._pipeline.speak(id, params, [*ids, end], options.stages)
         self._given += len(self._prompt) + len(ids)
         return speech
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from sglang_omni.audio.encode import FORMATS, Format
 from sglang_omni.errors import MediaError, RequestFailed, Unavailable
 from tests.entrypoints.fakes import Fake, make
 
@@ -228,6 +229,14 @@ class TestSpoken:
         fake.pipeline.sound = [bytes(4800)]
         data = post(client, SPOKEN, audio={"format": format}).json()["choices"][0]["message"]["audio"]["data"]
         assert len(base64.b64decode(data)) > 40
+
+    def test_a_format_that_the_machine_cannot_encode(
+        self, client: TestClient, fake: Fake, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(FORMATS, "mp3", Format("mp3", "audio/mpeg", "mp3", "no_such_encoder"))
+        error = post(client, SPOKEN, audio={"format": "mp3"}).json()["error"]
+        assert (error["message"], error["param"]) == ("this machine cannot encode mp3; ask for wav", "audio.format")
+        assert fake.thinker.requests == []
 
     @pytest.mark.parametrize("format", ["pcm16", "wav"])
     def test_streamed_equals_whole(self, client: TestClient, fake: Fake, format: str) -> None:

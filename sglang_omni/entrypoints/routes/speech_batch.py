@@ -80,6 +80,8 @@ def _prepare(client: Client, item: BatchItem, id: str, index: int) -> tuple[Spea
     try:
         return prepare(client, item, f"{id}.item{index}")
     except OmniError as error:
+        if error.param is None:
+            raise
         where = f"items[{index}]"
         raise type(error)(f"{where}: {error}", param=f"{where}.{error.param}") from None
 

@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 
 from sglang_omni.entrypoints.routes.speech_batch import AT_ONCE
 from sglang_omni.errors import RequestFailed, Unavailable
-from tests.entrypoints.fakes import Fake
+from tests.entrypoints.fakes import Fake, make
 from tests.entrypoints.test_disconnect import leave
 
 PATH = "/v1/audio/speech/batch"
@@ -80,6 +80,13 @@ def test_an_item_that_fails_leaves_the_others(client: TestClient, fake: Fake) ->
 def test_a_stage_that_is_gone_fails_the_batch(client: TestClient, fake: Fake) -> None:
     fake.pipeline.error = Unavailable("the talker stopped")
     assert client.post(PATH, json={"items": [{"input": "One."}] * 3}).status_code == 503
+
+
+def test_a_server_that_cannot_speak_refuses_the_batch(tokenizer: Any) -> None:
+    with TestClient(make(tokenizer, text_only=True).app) as client:
+        response = client.post(PATH, json={"items": [{"input": "One."}]})
+    assert response.status_code == 400
+    assert response.json()["error"]["message"] == "This server was started with --text-only and cannot speak"
 
 
 def test_a_client_that_goes_away_frees_the_items_under_way(fake: Fake) -> None:
