@@ -11,7 +11,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
 import zmq
@@ -65,11 +65,19 @@ class Speech:
                 yield item
 
 
-class Pipeline:
-    """Talks to the stages of `sidecars` through the sockets in `directory`. Lives on one event loop."""
+def any_prompt(prompt_ids: Sequence[int]) -> None:
+    """For stages that speak to every prompt."""
 
-    def __init__(self, directory: str, sidecars: Sidecars):
+
+class Pipeline:
+    """Talks to the stages of `sidecars` through the sockets in `directory`. Lives on one event loop.
+
+    `check_prompt` raises InvalidRequest for a prompt (token ids) that the first stage would refuse.
+    """
+
+    def __init__(self, directory: str, sidecars: Sidecars, check_prompt: Callable[[Sequence[int]], None] = any_prompt):
         self.directory = directory
+        self.check_prompt = check_prompt
         self.sidecars = sidecars
         self.stages = sidecars.names
         self._outboxes = {name: Outbox(directory, name) for name in self.stages}

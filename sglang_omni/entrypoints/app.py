@@ -53,8 +53,10 @@ class OmniTokenizerManager(TokenizerManager):
             custom = (obj.sampling_params or {}).get("custom_params")
             if not isinstance(custom, dict | None):
                 raise ValueError("custom_params must be an object")
-            if SPEECH in (custom or {}) and not self.client.listens_to(obj.rid):
-                raise ValueError(f"custom_params.{SPEECH} is not for clients: ask /v1/chat/completions for audio")
+            if SPEECH in (custom or {}):
+                if not self.client.listens_to(obj.rid):
+                    raise ValueError(f"custom_params.{SPEECH} is not for clients: ask /v1/chat/completions for audio")
+                self.client.pipeline.check_prompt(input_ids or [])
 
     async def _send_one_request(self, tokenized_obj: Any) -> None:
         """Gives each of `n` choices a seed of its own: SGLang sends all of them, in order, with the same parameters."""

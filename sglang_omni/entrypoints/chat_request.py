@@ -239,6 +239,8 @@ def _check_conflicts(request: ChatRequest) -> None:
         raise InvalidRequest("top_logprobs acts only with logprobs: true", param="top_logprobs")
     if request.stream_options is not None and not request.stream:
         raise InvalidRequest("stream_options acts only with stream: true", param="stream_options")
+    if request.custom_params and request.custom_logit_processor is None:
+        raise InvalidRequest("custom_params acts only with custom_logit_processor", param="custom_params")
     if request.input_ids is not None and any(_has_media(message) for message in request.messages):
         raise InvalidRequest("input_ids cannot be combined with pictures, sounds or videos", param="input_ids")
     if not request.speaks:

@@ -22,7 +22,7 @@ ACTS = {
     " return_prompt_token_ids return_token_ids return_meta_info return_input_ids_in_sglext"
     " return_output_ids_in_sglext return_sampling_mask sampling_logprobs_mode return_flat_raw_output_top_logprobs"
     " return_flat_raw_top_logprobs_b64",
-    "serving": "model lora_path rid request_id extra_key cache_salt session_id routed_dp_rank data_parallel_rank",
+    "serving": "model lora_path rid request_id extra_key cache_salt routed_dp_rank data_parallel_rank",
 }
 
 SAYS_NOTHING = "metadata store user service_tier prompt_cache_key prompt_cache_retention safety_identifier"
@@ -42,6 +42,7 @@ NEEDS = {
     "return_routed_experts": ("enable_return_routed_experts", "--enable-return-routed-experts"),
     "routed_experts_start_len": ("enable_return_routed_experts", "--enable-return-routed-experts"),
     "return_spec_tokens_details": ("speculative_algorithm", "--speculative-algorithm"),
+    "session_id": ("enable_session_radix_cache", "--enable-session-radix-cache"),
     "priority": ("enable_priority_scheduling", "--enable-priority-scheduling"),
     "reasoning_effort": ("reasoning_parser", "--reasoning-parser"),
     "separate_reasoning": ("reasoning_parser", "--reasoning-parser"),

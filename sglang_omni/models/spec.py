@@ -1,6 +1,6 @@
 """What a model family says about itself."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,9 @@ class Stage:
 class ModelSpec:
     """A family: how SGLang runs its thinker, and which stages follow, in order; the last one makes PCM.
 
-    `tool_call_parser` is SGLang's name for the way the thinker writes tool calls.
+    `prompt_check` gives, for the options of the first stage, what raises InvalidRequest for a prompt (its token ids, of
+    media as many as they take) that this stage could not speak to. `tool_call_parser` is SGLang's name for the way the
+    thinker writes tool calls.
     """
 
     architecture: str
@@ -62,5 +64,6 @@ class ModelSpec:
     processor: Callable[[], type]
     stages: tuple[Stage, ...]
     sample_rate: int
+    prompt_check: Callable[[StageOptions], Callable[[Sequence[int]], None]]
     tool_call_parser: str
     voices: Callable[[Path], tuple[str, ...]]

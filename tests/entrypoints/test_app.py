@@ -86,12 +86,15 @@ def test_what_would_end_the_thinker_never_reaches_it(
 ) -> None:
     monkeypatch.setattr(TokenizerManager, "_validate_one_request", lambda *_: None)
     manager = OmniTokenizerManager.__new__(OmniTokenizerManager)
-    manager.client = SimpleNamespace(listens_to=lambda request_id: request_id == "speaks")
+    checked: list[list[int]] = []
+    pipeline = SimpleNamespace(check_prompt=checked.append)
+    manager.client = SimpleNamespace(listens_to=lambda request_id: request_id == "speaks", pipeline=pipeline)
     manager.model_config = SimpleNamespace(vocab_size=1024)  # type: ignore[assignment]
     manager._validate_one_request(GenerateReqInput(), [0, 1023])
     manager._validate_one_request(GenerateReqInput(), None)  # embeddings instead of ids
     manager._validate_one_request(GenerateReqInput(logprob_start_len=-1, sampling_params={"custom_params": {}}), [])
-    manager._validate_one_request(GenerateReqInput(rid="speaks", sampling_params={"custom_params": {"omni": {}}}), [])
+    manager._validate_one_request(GenerateReqInput(rid="speaks", sampling_params={"custom_params": {"omni": {}}}), [7])
+    assert checked == [[7]]
     with pytest.raises(ValueError, match=message):
         manager._validate_one_request(GenerateReqInput(**fields), ids)
 

@@ -21,6 +21,7 @@ VALUES: dict[str, Any] = {
     "return_routed_experts": True,
     "routed_experts_start_len": 3,
     "return_spec_tokens_details": True,
+    "session_id": "a",
     "priority": 3,
     "reasoning_effort": "high",
     "separate_reasoning": True,

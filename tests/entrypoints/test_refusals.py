@@ -95,6 +95,7 @@ CHAT_FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"stop": "x" * 1001}, "stop", "stop"),
     ({"stop_token_ids": [-1]}, "stop_token_ids", "stop_token_ids"),
     ({"seed": 2**63}, "seed", "seed"),
+    ({"custom_params": {"a": 1}}, "custom_params acts only with", "custom_params"),
     ({"input_ids": [1], "images": ["/a.png"]}, "input_ids cannot be combined", "input_ids"),
     ({"images": "/a.png"}, "images must be a list", "images"),
     ({"audios": [3]}, "audios must be a list", "audios"),

@@ -1,5 +1,6 @@
 """Qwen3-Omni: a thinker in SGLang, then talker and code2wav as sidecars."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sglang_omni.models.spec import ModelSpec, Option, Stage, StageOptions
@@ -30,6 +31,12 @@ def _code2wav(options: StageOptions) -> Runner:
     return Code2WavRunner(options)
 
 
+def _prompt_check(options: StageOptions) -> Callable[[Sequence[int]], None]:
+    from sglang_omni.models.qwen3_omni.talker_stage import prompt_check
+
+    return prompt_check(options)
+
+
 def _voices(model_path: Path) -> tuple[str, ...]:
     import json
 
@@ -49,6 +56,7 @@ SPEC = ModelSpec(
     processor=_processor,
     stages=(Stage("talker", _talker, TALKER_OPTIONS), Stage("code2wav", _code2wav, CODE2WAV_OPTIONS)),
     sample_rate=24_000,
+    prompt_check=_prompt_check,
     tool_call_parser="qwen25",
     voices=_voices,
 )

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,15 @@ from sglang_omni.layers.cache import Access, Decode, DecodeByRow, Prefill, lengt
 from sglang_omni.layers.company import padded
 from sglang_omni.layers.rope import Rotation
 from sglang_omni.models.qwen3_omni.config import OmniConfig, omni_config
-from sglang_omni.models.qwen3_omni.prompt import HEAD, TalkerPrompt, codec_ids, input_ids, talker_prompt
+from sglang_omni.models.qwen3_omni.prompt import (
+    HEAD,
+    TalkerPrompt,
+    answer_index,
+    codec_ids,
+    input_ids,
+    talker_prompt,
+    user_mask,
+)
 from sglang_omni.models.qwen3_omni.talker import Talker
 from sglang_omni.models.spec import StageOptions
 from sglang_omni.models.weights import load_module, read_tensors
@@ -76,7 +84,7 @@ class TalkerRunner:
         self.slots = options.slots
         self.device = torch.device(options.device)
         self.config = omni_config(options.model_path)
-        self.max_length = int(options.options.get("max_length", MAX_LENGTH))
+        self.max_length = _max_length(options)
         self.end_of_text = _end_of_text(Path(options.model_path), self.config)
         self.talker, self.text_rows = _load(options, self.config)
         self.talker.prepare(self.slots, self.max_length)
@@ -99,10 +107,7 @@ class TalkerRunner:
     def open(self, slot: int, params: dict[str, Any]) -> Speech:
         speech = params["speech"]
         prompt = talker_prompt(self.config, params["prompt_ids"], params["positions"], params["media_rows"])
-        if prompt.length >= self.max_length:
-            raise InvalidRequest(
-                f"the prompt takes {prompt.length} rows of the talker's {self.max_length}; shorten it", param="messages"
-            )
+        _check_length(prompt.length, self.max_length)
         max_frames = min(speech.get("max_frames") or MAX_FRAMES, self.max_length - prompt.length + 1)
         state = Speech(slot, prompt, self._voice(speech.get("voice")), max_frames, list(prompt.answer))
         self._open_sampling(slot, speech)
@@ -236,6 +241,27 @@ class TalkerRunner:
         if state.frames >= state.cap:
             state.reason = "length"
         return frame
+
+
+def prompt_check(options: StageOptions) -> Callable[[Sequence[int]], None]:
+    """What `TalkerRunner.open` would refuse about a prompt, for those who have only its ids."""
+    config, max_length = omni_config(options.model_path), _max_length(options)
+
+    def check(prompt_ids: Sequence[int]) -> None:
+        ids = torch.tensor(prompt_ids)
+        answer_index(config, ids)
+        _check_length(int(user_mask(config, ids).sum()) + HEAD, max_length)
+
+    return check
+
+
+def _max_length(options: StageOptions) -> int:
+    return int(options.options.get("max_length", MAX_LENGTH))
+
+
+def _check_length(rows: int, max_length: int) -> None:
+    if rows >= max_length:
+        raise InvalidRequest(f"the prompt takes {rows} rows of the talker's {max_length}; shorten it", param="messages")
 
 
 def _sampling(default: Sampling, asked: dict[str, Any]) -> Sampling:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sglang_omni.errors import InvalidRequest
+from sglang_omni.models.qwen3_omni import SPEC
 from sglang_omni.models.qwen3_omni.talker_stage import Speech, TalkerRunner
 from sglang_omni.models.spec import StageOptions
 from tests.models.qwen3_omni.conversations import CONVERSATIONS, Told, told
@@ -127,10 +128,17 @@ def test_what_cannot_be_spoken_is_refused(runner: TalkerRunner, tiny_model: Path
     ids = conversation.params["prompt_ids"]
     long = torch.cat((ids[:5], ids[4:5].expand(runner.max_length), ids[5:]))
     params = {**conversation.params, "prompt_ids": long, "positions": torch.arange(len(long)).expand(3, -1)}
-    with pytest.raises(InvalidRequest, match="rows of the talker's 700"):
+    check = SPEC.prompt_check(StageOptions(str(tiny_model), options={"max_length": runner.max_length}))
+    with pytest.raises(InvalidRequest, match="rows of the talker's 700") as late:
         runner.open(0, {**params, "speech": GREEDY})
+    with pytest.raises(InvalidRequest, match="rows of the talker's 700") as early:
+        check(long.tolist())
+    assert str(early.value) == str(late.value)
     with pytest.raises(InvalidRequest, match="must end with the assistant's turn"):
         runner.open(0, {**params, "prompt_ids": ids[:5], "speech": GREEDY})
+    with pytest.raises(InvalidRequest, match="must end with the assistant's turn"):
+        check(ids[:5].tolist())
+    check(ids.tolist())
 
 
 def test_voices_differ(runner: TalkerRunner, tiny_model: Path) -> None:
