@@ -18,6 +18,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from sglang_omni.entrypoints import errors, openapi
 from sglang_omni.entrypoints.chat import OmniServingChat
 from sglang_omni.entrypoints.client import Client
+from sglang_omni.entrypoints.crash import CrashHandler
 from sglang_omni.entrypoints.routes import chat, health, models, speech, speech_batch, transcriptions, voices
 from sglang_omni.media import MediaPolicy
 from sglang_omni.models.spec import ModelSpec
@@ -79,6 +80,7 @@ def make_tokenizer_manager(
     def init(server_args: Any, port_args: Any) -> Any:
         tokenizer_manager, templates = init_tokenizer_manager(server_args, port_args, OmniTokenizerManager)
         tokenizer_manager.mm_processor.policy = media
+        tokenizer_manager.signal_handler_class = CrashHandler
         tokenizer_manager.client = app.state.omni = Client(spec, model_path, tokenizer_manager, pipeline)
         return tokenizer_manager, templates
 

@@ -161,6 +161,27 @@ def test_a_killed_sidecar_fails_what_needs_it_at_once_and_comes_back(dies: Serve
     dies.wait_until_free()
 
 
+def test_when_the_thinker_is_killed_its_requests_hear_of_it_and_the_server_ends(dies: Server):
+    """The last of these: a supervisor would start the server again."""
+    scheduler = next(pid for pid in dies.processes() if "sglang::scheduler" in Path(f"/proc/{pid}/cmdline").read_text())
+    family = dies.processes()
+    endless = hello(max_tokens=4000, ignore_eos=True, stream=True)
+    with httpx.stream("POST", f"{dies.url}/v1/chat/completions", json=endless, timeout=30) as answer:
+        lines = (line for line in answer.iter_lines() if line)
+        assert "assistant" in next(lines)
+        killed = time.monotonic()
+        os.kill(scheduler, signal.SIGKILL)
+        *_, error, done = lines
+    assert time.monotonic() - killed < 5
+    assert done == "data: [DONE]"
+    assert "thinker stopped" in json.loads(error.removeprefix("data: "))["error"]["message"]
+    assert dies.process.wait(20) != 0
+    deadline = time.monotonic() + 10
+    while alive := [pid for pid in family if Path(f"/proc/{pid}/exe").exists()]:
+        assert time.monotonic() < deadline, f"{alive} outlived the server"
+        time.sleep(0.05)
+
+
 @pytest.fixture(scope="module")
 def dies(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Iterator[Server]:
     sglang = Path(sys.executable).with_name("sglang")  # finds by itself that the model is one of ours
@@ -168,6 +189,7 @@ def dies(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Iterator
     try:
         yield server
     finally:
-        assert server.stop() < 10
+        if server.process.poll() is None:
+            server.stop()
     assert "Traceback" not in server.output()
     assert "was killed by SIGKILL: starting it again in 0.5 s" in server.output()
