@@ -10,6 +10,7 @@ from sglang_omni.audio.tempo import Tempo
 from sglang_omni.entrypoints.client import Client
 from sglang_omni.entrypoints.sentences import pause_after, pieces
 from sglang_omni.entrypoints.stages import SpeechOptions
+from sglang_omni.errors import InvalidRequest
 from sglang_omni.pipeline import Speech
 
 BEGIN_NEXT_AFTER = 5.0  # seconds of a piece's sound: the next makes no gap, and does not hold up the begin of this one
@@ -56,8 +57,11 @@ class Speaking:
     async def pcm(self) -> AsyncGenerator[bytes, None]:
         """The sound as it is made; to close the generator early frees every piece in every stage."""
         async with aclosing(self._joined()) as joined:
-            async for pcm in joined if self._speed == 1 else at_speed(self._speed, joined, self.sample_rate):
-                yield pcm
+            try:
+                async for pcm in joined if self._speed == 1 else at_speed(self._speed, joined, self.sample_rate):
+                    yield pcm
+            except InvalidRequest as error:  # of the prompt, which holds nothing else that is the client's
+                raise InvalidRequest(str(error), param="instructions") from None
 
     async def _joined(self) -> AsyncGenerator[bytes, None]:
         last = len(self._texts) - 1

@@ -222,6 +222,13 @@ def test_odd_texts_are_files_that_end(client: openai.OpenAI, text: str):
     assert int.from_bytes(file[4:8], "little") == len(file) - 8
 
 
+def test_instructions_that_the_talker_has_no_room_for(client: openai.OpenAI, server: Server):
+    with pytest.raises(openai.BadRequestError, match="rows of the talker's 8192; shorten it") as caught:
+        client.audio.speech.create(**SAID, instructions="🙂𓀀" * 2048)
+    assert caught.value.param == "instructions"
+    server.wait_until_free()
+
+
 def test_a_batch(client: openai.OpenAI, server: Server):
     items = [{"input": INPUT}, {"input": INPUT, "voice": "aiden", "response_format": "flac"}, {"input": "Bye."}]
     body = {"model": "qwen3-omni", "voice": "chelsie", "response_format": "pcm", **GREEDY, "items": items}

@@ -11,7 +11,7 @@ import torch
 from fastapi.testclient import TestClient
 
 from sglang_omni.audio.encode import FORMATS, Encoder, Format
-from sglang_omni.errors import RequestFailed, Unavailable
+from sglang_omni.errors import InvalidRequest, RequestFailed, Unavailable
 
 
 def speak(client: TestClient, **fields: Any) -> Any:
@@ -140,6 +140,13 @@ def test_instructions_are_a_users_turn(client: TestClient, fake: Any, tokenizer:
     speak(client, instructions="Cheerfully!")
     prompt = tokenizer.decode(fake.pipeline.spoken[0][1]["prompt_ids"])
     assert prompt.endswith("<|im_start|>user\nCheerfully!<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_a_prompt_that_is_too_long_names_the_instructions(client: TestClient, fake: Any) -> None:
+    fake.pipeline.sound, fake.pipeline.late_error = [], InvalidRequest("the prompt is too long", param="messages")
+    response = speak(client, instructions="x" * 4096)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "instructions"
 
 
 @pytest.mark.parametrize("how", [{}, {"stream": True}, {"stream_format": "sse"}])
