@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sglang_omni.entrypoints.messages import AUDIO_FORMATS, DETAILS, ROLES
+from sglang_omni.entrypoints import messages
 
 
 def _object(required: dict[str, Any], optional: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
@@ -18,25 +18,40 @@ TEXT = {"type": "string"}
 COUNT = {"type": "integer", "minimum": 0}
 
 
-def _part(kind: str, value: dict[str, Any], description: str) -> dict[str, Any]:
-    return _object({"type": {"const": kind}, kind: value}, description=description)
-
-
+CLOSED = {"additionalProperties": False}
 SOURCE = {"type": "string", "description": "A local path, an HTTP(S) URL or a data URI"}
-URL = _object({"url": SOURCE}, additionalProperties=False)
-PICTURE = _object({"url": SOURCE}, {"detail": _either({"enum": list(DETAILS)}, NULL)}, additionalProperties=False)
-SOUND = _object(
-    {"data": {"type": "string", "description": "In base64, or a data URI"}, "format": {"enum": list(AUDIO_FORMATS)}},
-    additionalProperties=False,
-)
-PARTS = [
-    _part("text", TEXT, "A text"),
-    _part("image_url", PICTURE, "A picture"),
-    _part("audio_url", URL, "A sound"),
-    _part("video_url", URL, "A video"),
-    _part("input_audio", SOUND, "A sound in the request itself"),
-]
-CONTENT = _either(TEXT, {"type": "array", "items": _either(*PARTS)})
+HINT = {"cache_control": {"description": "Says nothing here"}}
+VALUES: dict[str, dict[str, Any]] = {
+    "url": SOURCE,
+    "detail": {"enum": [*messages.DETAILS]},
+    "data": {"type": "string", "description": "In base64"},
+    "format": {"enum": [*messages.AUDIO_FORMATS]},
+}
+
+
+def _part(kind: str, value: dict[str, Any]) -> dict[str, Any]:
+    return _object({"type": {"const": kind}, kind: value}, HINT, **CLOSED)
+
+
+def _medium(kind: str, fields: tuple[str, ...]) -> dict[str, Any]:
+    required = fields if kind == "input_audio" else fields[:1]
+    optional = {name: VALUES[name] for name in fields if name not in required}
+    return _part(kind, _object({name: VALUES[name] for name in required}, optional, **CLOSED))
+
+
+def _content(*parts: dict[str, Any]) -> dict[str, Any]:
+    return _either(TEXT, {"type": "array", "items": _either(*parts)})
+
+
+TEXT_PART = _part("text", TEXT)
+CONTENT = _content(TEXT_PART, *(_medium(kind, fields) for kind, fields in messages.MEDIA.items()))
+ANSWERED = _content(TEXT_PART, _part("refusal", TEXT))
+UNHEARD: dict[str, Any] = {name: {} for name in sorted(messages.SAYS_NOTHING)}
+
+
+def _roles(*names: str) -> dict[str, Any]:
+    return {"enum": [role for role, name in messages.ROLES.items() if name in names]}
+
 
 TOOL_CALL = _object(
     {"function": _object({"name": TEXT, "arguments": TEXT})}, {"id": TEXT, "type": {"const": "function"}}
@@ -44,22 +59,30 @@ TOOL_CALL = _object(
 ASSISTANT = _object(
     {"role": {"const": "assistant"}},
     {
-        "content": _either(CONTENT, NULL),
+        "content": _either(ANSWERED, NULL),
         "reasoning_content": _either(TEXT, NULL),
-        "tool_calls": _either({"type": "array", "items": TOOL_CALL}, NULL),
         "refusal": _either(TEXT, NULL),
-        "audio": _either(_object({"id": TEXT}), NULL),
+        "tool_calls": _either({"type": "array", "items": TOOL_CALL}, NULL),
+        "audio": _either(_object({"id": TEXT}, {"transcript": TEXT}), NULL),
+        **UNHEARD,
     },
-    description="An earlier answer; one that was spoken within the last hour may be named by its audio's id alone",
+    description="An earlier answer; a spoken one as its transcript, or as the id of its audio while that is kept",
+    **CLOSED,
+)
+TOOL = _object(
+    {"role": _roles("tool"), "content": CONTENT},
+    {"tool_call_id": TEXT, **UNHEARD},
+    **CLOSED,
 )
 OTHERS = _object(
-    {"role": {"enum": [role for role in ROLES if role != "assistant"]}, "content": CONTENT},
-    {"name": _either(TEXT, NULL), "tool_call_id": _either(TEXT, NULL)},
+    {"role": _roles("system", "user"), "content": CONTENT},
+    UNHEARD,
+    **CLOSED,
 )
 MESSAGES = {
     "type": "array",
     "minItems": 1,
-    "items": _either(OTHERS, ASSISTANT),
+    "items": _either(OTHERS, ASSISTANT, TOOL),
     "description": "The conversation so far; media may also be in `images`, `audios` and `videos`",
 }
 

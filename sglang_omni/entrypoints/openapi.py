@@ -114,9 +114,11 @@ def describe(
     return described
 
 
-def json_body(model: type[BaseModel], **properties: Any) -> dict[str, Any]:
+def json_body(model: type[BaseModel], hidden: Iterable[str] = (), **properties: Any) -> dict[str, Any]:
     """The content of a body read by `read_object` and `check`; `properties` are described by hand."""
     schema = _closed(model, properties)
+    for name in hidden:
+        del schema["properties"][name]
     for name, field in schema["properties"].items():  # null is a field left out
         if name not in schema.get("required", ()) and {"type": "null"} not in field.get("anyOf", ()):
             shape = {key: field.pop(key) for key in list(field) if key not in ("default", "description", "title")}

@@ -25,6 +25,13 @@ def rename(request: Request, id: str) -> None:
     request.state.request_id = id
 
 
+def claim(request: Request) -> str | None:
+    """The id of `request` for what it asks of the thinker, once: None if that was asked before."""
+    claimed = getattr(request.state, "claimed", False)
+    request.state.claimed = True
+    return None if claimed else request.state.request_id
+
+
 def clients_id(request: Request, default: str) -> str:
     """What the client calls its request."""
     return request.state.clients_id or default

@@ -10,7 +10,8 @@ from sglang.srt.managers.io_struct import GenerateReqInput
 from sglang.srt.managers.tokenizer_manager import TokenizerManager
 
 from sglang_omni.entrypoints import errors
-from sglang_omni.entrypoints.app import OmniTokenizerManager, install
+from sglang_omni.entrypoints.app import install
+from sglang_omni.entrypoints.tokenizer_manager import OmniTokenizerManager
 from tests.entrypoints.fakes import Fake
 
 
@@ -77,7 +78,7 @@ def test_a_refused_method_names_the_allowed(client: TestClient) -> None:
         ([3], {"logprob_start_len": -2}, "logprob_start_len"),
         ([3], {"top_logprobs_num": 1025}, "no more than 1024"),
         ([3], {"top_logprobs_num": -1}, "no more than 1024"),
-        ([3], {"sampling_params": {"custom_params": 5}}, "custom_params"),
+        ([], {}, "the prompt is empty"),
         ([3], {"rid": "x", "sampling_params": {"custom_params": {"omni": {}}}}, "/v1/chat/completions"),
     ],
 )
@@ -92,7 +93,7 @@ def test_what_would_end_the_thinker_never_reaches_it(
     manager.model_config = SimpleNamespace(vocab_size=1024)  # type: ignore[assignment]
     manager._validate_one_request(GenerateReqInput(), [0, 1023])
     manager._validate_one_request(GenerateReqInput(), None)  # embeddings instead of ids
-    manager._validate_one_request(GenerateReqInput(logprob_start_len=-1, sampling_params={"custom_params": {}}), [])
+    manager._validate_one_request(GenerateReqInput(logprob_start_len=-1, sampling_params={"custom_params": {}}), [0])
     manager._validate_one_request(GenerateReqInput(rid="speaks", sampling_params={"custom_params": {"omni": {}}}), [7])
     assert checked == [[7]]
     with pytest.raises(ValueError, match=message):

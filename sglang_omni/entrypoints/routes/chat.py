@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from sglang.srt.utils.json_response import model_json_response
 
-from sglang_omni.entrypoints import chat_schema
+from sglang_omni.entrypoints import chat_schema, fields
 from sglang_omni.entrypoints.body import read_object
 from sglang_omni.entrypoints.chat_request import ChatRequest, parse_chat
 from sglang_omni.entrypoints.openapi import EVENTS, JSON, describe, json_body
@@ -16,7 +16,7 @@ router = APIRouter()
 
 DESCRIPTION = describe(
     "Answer a conversation, in text, speech or both",
-    body=json_body(ChatRequest, messages=chat_schema.MESSAGES),
+    body=json_body(ChatRequest, hidden=fields.REFUSED, messages=chat_schema.MESSAGES),
     answers={JSON: {"schema": chat_schema.ANSWER}, EVENTS: {"schema": chat_schema.EVENTS}},
     errors=(404, 429),
 )
