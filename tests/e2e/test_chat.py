@@ -148,13 +148,110 @@ def test_log_probabilities(client: openai.OpenAI):
     assert all(token.logprob == token.top_logprobs[0].logprob <= 0 for token in tokens)
 
 
+def choices(client: openai.OpenAI, stream: bool = False, **options) -> list[str]:
+    """The text of every choice."""
+    options = {"model": "qwen3-omni", "messages": QUESTIONS["two sounds"].messages(), "max_tokens": 8, **options}
+    answer = client.chat.completions.create(stream=stream, **options)
+    if not stream:
+        return [choice.message.content for choice in sorted(answer.choices, key=lambda choice: choice.index)]
+    texts = [""] * options.get("n", 1)
+    for chunk in answer:
+        for choice in chunk.choices:
+            texts[choice.index] += choice.delta.content or ""
+    return texts
+
+
 def test_several_choices(client: openai.OpenAI):
-    question = QUESTIONS["two sounds"]
+    assert len(set(choices(client, n=3, temperature=0))) == 1
+    assert len(choices(client, n=3, temperature=0)) == 3
+
+
+@pytest.mark.parametrize("seed", [-(2**63), 0, 7, 2**63 - 1])
+def test_several_choices_of_one_seed_differ_and_come_again(client: openai.OpenAI, seed: int):
+    options = {"seed": seed, "temperature": 1}
+    three = choices(client, n=3, **options)
+    assert len(set(three)) == 3
+    assert three == choices(client, n=3, **options) == choices(client, n=3, stream=True, **options)
+    assert three[:1] == choices(client, **options) == choices(client, stream=True, **options)
+    other = {"seed": 1, "extra_body": {"stage_sampling": {"thinker": {"seed": seed}}}, "temperature": 1}
+    assert three[:1] == choices(client, **other)
+
+
+# What SGLang's chat offers, spoken
+
+
+def speak(client: openai.OpenAI, **options) -> tuple[str, bytes, openai.types.chat.ChatCompletion]:
+    options = {"temperature": 0, "max_tokens": 24, "extra_body": {}, **options}
     answer = client.chat.completions.create(
-        model="qwen3-omni", messages=question.messages(), max_tokens=8, temperature=0, n=3
+        model="qwen3-omni",
+        messages=QUESTIONS["long"].messages(),
+        modalities=["text", "audio"],
+        audio={"voice": "ethan", "format": "pcm16"},
+        **options,
     )
-    assert {choice.index for choice in answer.choices} == {0, 1, 2}
-    assert {choice.message.content for choice in answer.choices} == {answer.choices[0].message.content}
+    message = answer.choices[0].message
+    assert message.content == message.audio.transcript
+    return message.content, heard(answer), answer
+
+
+def test_what_stops_an_answer_is_not_heard(client: openai.OpenAI):
+    """A stop string that begins where a token does: what is said is what an answer cut there says."""
+    text, sound, answer = speak(client, logprobs=True)
+    tokens = [token.token for token in answer.choices[0].logprobs.content]
+    assert "".join(tokens) == text
+    count = next(i for i in range(4, 20) if tokens[i].strip() and tokens[i] not in "".join(tokens[:i]))
+    stopped = speak(client, stop=tokens[count])
+    assert stopped[0] == "".join(tokens[:count])
+    assert stopped[2].choices[0].finish_reason == "stop"
+    assert stopped[:2] == speak(client, max_tokens=count)[:2]
+    assert len(stopped[1]) < len(sound)
+    kept = speak(client, stop=tokens[count], extra_body={"no_stop_trim": True})
+    assert kept[:2] == speak(client, max_tokens=count + 1)[:2]
+
+
+def test_a_spoken_json_schema(client: openai.OpenAI):
+    schema = {"type": "object", "properties": {"count": {"enum": [1, 2, 3]}}, "required": ["count"]}
+    text, sound, _ = speak(
+        client, response_format={"type": "json_schema", "json_schema": {"name": "thing", "schema": schema}}
+    )
+    assert json.loads(text)["count"] in (1, 2, 3)
+    assert len(sound) > 1000
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_cannot_be_spoken_is_refused_before_it_starts(client: openai.OpenAI, stream: bool):
+    function = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    long = [{"role": "user", "content": "sea " * 9000}]
+    for options, param, words in [
+        ({"messages": long}, "messages", "rows of the talker's 8192; shorten it"),
+        ({"tools": [function]}, "tools", "cannot be combined"),
+        ({"n": 2}, "n", "must be 1"),
+    ]:
+        options = {"messages": QUESTIONS["hello"].messages(), "max_tokens": 4, **options}
+        with pytest.raises(openai.BadRequestError, match=words) as refused:
+            client.chat.completions.create(
+                model="qwen3-omni",
+                modalities=["text", "audio"],
+                audio={"voice": "ethan", "format": "pcm16"},
+                stream=stream,
+                **options,
+            )
+        assert refused.value.param == param
+
+
+def test_earlier_spoken_answers_are_read(client: openai.OpenAI):
+    text, _, answer = speak(client, max_tokens=8)
+    audio_id = answer.choices[0].message.audio.id
+    question = QUESTIONS["hello"].messages()
+
+    def goes_on(said) -> tuple[str, int]:
+        messages = [*question, said, *question]
+        answer = client.chat.completions.create(model="qwen3-omni", messages=messages, max_tokens=8, temperature=0)
+        return answer.choices[0].message.content, answer.usage.prompt_tokens
+
+    plain = goes_on({"role": "assistant", "content": text})
+    assert goes_on({"role": "assistant", "audio": {"id": audio_id}}) == plain
+    assert goes_on(answer.choices[0].message) == plain
 
 
 def test_usage_in_a_chunk_of_its_own(client: openai.OpenAI):
