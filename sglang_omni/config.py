@@ -32,10 +32,11 @@ DTYPES = "auto", "float32", "bfloat16", "float16"
 MEDIA_LIMITS = {
     "max_bytes": (int, "bytes of one file (default: 256 MiB)"),
     "max_pixels": (int, "pixels of one picture, or of one frame of a video (default: 64 Mi)"),
-    "max_video_pixels": (int, "pixels of all sampled frames of one video (default: 512 Mi)"),
-    "max_seconds": (float, "length of one sound or video (default: 3600)"),
+    "max_total_pixels": (int, "pixels of all pictures and sampled frames of one request (default: 512 Mi)"),
+    "max_seconds": (float, "length of a video, and of all sounds of one request (default: 2400)"),
     "fetch_seconds": (float, "time for one download (default: 30)"),
     "decode_seconds": (float, "time for decoding one file (default: 60)"),
+    "decode_bytes": (int, "memory for decoding one file (default: 4096 MiB)"),
 }
 
 

@@ -37,7 +37,9 @@ def fetch(url: str, policy: MediaPolicy, name: str, deadline: Deadline | None = 
             if parts.scheme == "https" and urlsplit(url).scheme == "http":
                 raise refusal(name, "the URL redirects from https to http")
     except TimeoutError:
-        raise refusal(name, f"the URL did not answer in full within {policy.fetch_seconds:g} s") from None
+        raise refusal(
+            name, f"the URL did not answer in full within {policy.fetch_seconds:g} s (--media-fetch-seconds)"
+        ) from None
     except (OSError, http.client.HTTPException, ValueError):  # ValueError: no port, no host name, control characters
         raise refusal(name, "the URL could not be fetched") from None
     raise refusal(name, f"the URL redirects more than {MAX_REDIRECTS} times")

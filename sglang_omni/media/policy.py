@@ -17,10 +17,11 @@ class MediaPolicy:
     `private`        remote media may come from addresses that are not public (`--allow-private-media`)
     `max_bytes`      of one file, before decoding
     `max_pixels`     of one picture, or of one frame of a video
-    `max_video_pixels`  of all sampled frames of one video together
-    `max_seconds`    of one sound or video
+    `max_total_pixels`  of all pictures and all sampled frames of videos of one request together
+    `max_seconds`    of one video, and of all sounds of one request together
     `fetch_seconds`  for one download with its redirects
     `decode_seconds` for decoding one file
+    `decode_bytes`   of memory for decoding one file
     """
 
     directory: Path | None = field(default_factory=Path.cwd)
@@ -28,10 +29,11 @@ class MediaPolicy:
     private: bool = False
     max_bytes: int = 256 * 2**20
     max_pixels: int = 64 * 2**20
-    max_video_pixels: int = 512 * 2**20
-    max_seconds: float = 3600.0
+    max_total_pixels: int = 512 * 2**20
+    max_seconds: float = 2400.0
     fetch_seconds: float = 30.0
     decode_seconds: float = 60.0
+    decode_bytes: int = 4 * 2**30
 
 
 def refusal(name: str, reason: str) -> MediaError:
@@ -40,4 +42,4 @@ def refusal(name: str, reason: str) -> MediaError:
 
 
 def too_large(policy: MediaPolicy, name: str) -> MediaError:
-    return refusal(name, f"the file is larger than {policy.max_bytes / 2**20:g} MiB")
+    return refusal(name, f"the file is larger than {policy.max_bytes / 2**20:g} MiB (--media-max-bytes)")

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
+from sglang_omni.media.deadline import Deadline
 from sglang_omni.media.fetch import fetch
 from sglang_omni.media.policy import MediaPolicy, refusal, too_large
 
@@ -16,15 +17,19 @@ MAX_PATH = 4096
 """Characters: what is longer exists on no file system, and takes long to resolve."""
 
 
-def read(source: str | bytes, policy: MediaPolicy, name: str) -> bytes:
-    """The file that `source` names; bytes are the file itself."""
+def is_remote(source: str | bytes) -> bool:
+    return isinstance(source, str) and source[:6].lower().startswith(("http:", "https:"))
+
+
+def read(source: str | bytes, policy: MediaPolicy, name: str, deadline: Deadline | None = None) -> bytes:
+    """The file that `source` names; bytes are the file itself. The deadline is for downloads."""
     if isinstance(source, bytes):
         data = source
     else:
         scheme = SCHEME.match(source)
         kind = scheme.group(1).lower() if scheme else ""
         if kind in ("http", "https"):
-            data = fetch(source, policy, name)
+            data = fetch(source, policy, name, deadline)
         elif kind == "data":
             data = _data_uri(source, policy, name)
         elif kind == "file":

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from transformers.video_utils import VideoMetadata
 
-from sglang_omni.media import load_audio
-from sglang_omni.media.policy import MediaPolicy
+from sglang_omni.media import MediaPolicy
+from sglang_omni.media.audio import decode_audio
 from tests.reference import Answer, reference_generate, reference_inputs
 
 DATA = Path(__file__).parents[1] / "data"
@@ -115,7 +115,7 @@ def _reference_inputs(model_path: Path, question: Question) -> Any:
 
 
 def _sound(path: Path) -> np.ndarray:
-    return load_audio(str(path), MediaPolicy(directory=DATA))
+    return decode_audio(path.read_bytes(), MediaPolicy(), path.name)
 
 
 def _frames(path: Path) -> tuple[torch.Tensor, VideoMetadata]:

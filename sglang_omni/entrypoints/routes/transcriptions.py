@@ -5,10 +5,8 @@ A transcription is a chat of one turn, the sound and Qwen3-Omni's own instructio
 `language` is the one asked for, or null.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -30,7 +28,7 @@ from sglang_omni.entrypoints.request_id import clients_id, rename
 from sglang_omni.entrypoints.sse import DATA, DONE, EventStream, event
 from sglang_omni.entrypoints.stages import Count, Section, Seed
 from sglang_omni.errors import InvalidRequest, RequestFailed, TooLarge
-from sglang_omni.media import MediaPolicy, load_audio
+from sglang_omni.media import MediaPolicy
 from sglang_omni.media.audio import SAMPLE_RATE
 
 router = APIRouter()
@@ -124,15 +122,14 @@ DESCRIPTION = describe(
 @router.post("/v1/audio/transcriptions", **DESCRIPTION)
 async def transcriptions(request: Request) -> Response:
     client: Client = request.app.state.omni
-    processor = client.thinker.mm_processor
+    media = client.thinker.mm_processor.media
     upload = Upload(request.scope, request.receive)
-    upload.max_bytes = processor.policy.max_bytes + FORM_BYTES
+    upload.max_bytes = media.policy.max_bytes + FORM_BYTES
     async with upload.form(max_files=1) as form:
         asked = _fields(form)
         client.check_model(asked.model)
-        data = await _file(form, processor.policy)
-    load = partial(load_audio, data, processor.policy, "file")
-    sound = await asyncio.get_running_loop().run_in_executor(processor.io_executor, load)
+        data = await _file(form, media.policy)
+    sound = await media.audio(data, "file")
     chat = asked.chat(sound, clients_id(request, "transcription"))
     rename(request, chat.rid)
     answer = await request.app.state.openai_serving_chat.answer(chat, request)

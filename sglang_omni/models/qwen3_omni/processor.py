@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,8 +13,12 @@ from sglang.srt.managers.schedule_batch import Modality, MultimodalDataItem, Mul
 from sglang.srt.multimodal.processors.base_processor import BaseMultimodalProcessor
 
 from sglang_omni.errors import InvalidRequest
-from sglang_omni.media import MediaPolicy, Video, load_audio, load_image, load_video
+from sglang_omni.media import Loader, MediaPolicy, Video
+from sglang_omni.media.budget import Budget
 from sglang_omni.models.qwen3_omni.inputs import Inputs, Item, build_inputs, choose_frames
+
+Load = Callable[..., Awaitable[Any]]
+"""From a source and its name in the request to the decoded medium."""
 
 LOW_DETAIL = 512
 """Pixels of the longer side of a picture whose `detail` is low."""
@@ -54,31 +58,28 @@ class VideoOptions:
         return cls(**given)
 
 
-def load_small(source: str | bytes, policy: MediaPolicy, name: str) -> Image.Image:
-    """A picture of which a request wants few tokens."""
-    picture = load_image(source, policy, name)
-    picture.thumbnail((LOW_DETAIL, LOW_DETAIL))
-    return picture
-
-
 class Qwen3OmniProcessor(BaseMultimodalProcessor):
     """SGLang's multimodal processor for this family.
 
     It lives in SGLang's TokenizerManager (`tokenizer_manager.mm_processor`), in the HTTP process; the server sets
-    its `policy`. In SGLang's GenerateReqInput, a request's media are in `image_data`, `audio_data` and `video_data`,
-    in the order of the prompt's placeholders; how videos are read is in its field `use_audio_in_video`, in
-    `video_config` (`fps`, `max_frames`), or, all three, in `mm_processor_kwargs`, which alone reaches the samples
+    the policy of its `media`. In SGLang's GenerateReqInput, a request's media are in `image_data`, `audio_data` and
+    `video_data`, in the order of the prompt's placeholders; how videos are read is in its field `use_audio_in_video`,
+    in `video_config` (`fps`, `max_frames`), or, all three, in `mm_processor_kwargs`, which alone reaches the samples
     of a request with `n` > 1.
 
     Prompts come as ids with one placeholder per medium (`sglang_omni.prompt_text`). Media are fetched and decoded
-    on one thread pool, turned into features on another.
+    by `media`, and turned into features on a thread pool.
     """
 
     prefer_tokenized_input = True
-    policy = MediaPolicy()
 
     def __init__(self, hf_config: Any, server_args: Any, _processor: Any, *args: Any, **kwargs: Any):
         super().__init__(hf_config.thinker_config, server_args, _processor, *args, **kwargs)
+        self.media = Loader(MediaPolicy(), decoders=self.mm_io_worker_num)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self.media.stop()
 
     def _preprocessing_competes_with_the_scheduler(self) -> bool:
         return False  # features are made on the CPU, as by transformers, so several workers help
@@ -90,30 +91,24 @@ class Qwen3OmniProcessor(BaseMultimodalProcessor):
         """
         options = VideoOptions.of(request)
         choose = partial(choose_frames, self._processor, fps=options.fps, max_frames=options.max_frames)
-        video = partial(load_video, choose=choose, with_sound=options.use_audio_in_video)
-        request.image_data, request.audio_data, request.video_data = await asyncio.gather(
-            self._load(request.image_data, Image.Image, load_image, "images"),
-            self._load(request.audio_data, np.ndarray, load_audio, "audios"),
-            self._load(request.video_data, Video, video, "videos"),
-        )
-
-    async def _load(self, sources: Any, decoded: type, load: Callable[..., Any], field: str) -> list[Any] | None:
-        if not sources:
-            return None
-        if not isinstance(sources, list):
-            sources = [sources]
-        loop = asyncio.get_running_loop()
-
-        async def one(source: Any, name: str) -> Any:
-            if isinstance(source, decoded):
-                return source
-            loader = load_small if getattr(source, "detail", None) == "low" else load
-            source = getattr(source, "url", source)  # SGLang's ImageData and VideoData
-            if not isinstance(source, str | bytes):
-                raise InvalidRequest(f"{name}: must be a path, a URL or a data URI", param=name)
-            return await loop.run_in_executor(self.io_executor, partial(loader, source, policy=self.policy, name=name))
-
-        return await asyncio.gather(*[one(source, f"{field}[{i}]") for i, source in enumerate(sources)])
+        loaders: dict[str, tuple[type, Load]] = {
+            "image": (Image.Image, self.media.image),
+            "audio": (np.ndarray, self.media.audio),
+            "video": (Video, partial(self.media.video, choose=choose, with_sound=options.use_audio_in_video)),
+        }
+        budget = Budget(self.media.policy)
+        tasks = {}
+        try:
+            async with asyncio.TaskGroup() as group:
+                for kind, loader in loaders.items():
+                    sources = getattr(request, f"{kind}_data") or []
+                    sources = sources if isinstance(sources, list) else [sources]
+                    named = [(source, f"{kind}s[{i}]") for i, source in enumerate(sources)]
+                    tasks[kind] = [group.create_task(_load(*source, *loader, budget)) for source in named]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None  # it ended the others
+        for kind, loaded in tasks.items():
+            setattr(request, f"{kind}_data", [task.result() for task in loaded] or None)
 
     async def process_mm_data_async(
         self, image_data: Any, audio_data: Any, input_text: list[int], request_obj: Any, **_: Any
@@ -149,6 +144,17 @@ class Qwen3OmniProcessor(BaseMultimodalProcessor):
             mrope_positions=inputs.positions,
             mrope_position_delta=inputs.delta,
         )
+
+
+async def _load(source: Any, name: str, decoded: type, load: Load, budget: Budget) -> Any:
+    if getattr(source, "detail", None) == "low":
+        load = partial(load, longest=LOW_DETAIL)
+    source = getattr(source, "url", source)  # SGLang's ImageData and VideoData
+    if not isinstance(source, str | bytes | decoded):
+        raise InvalidRequest(f"{name}: must be a path, a URL or a data URI", param=name)
+    medium = source if isinstance(source, decoded) else await load(source, name)
+    budget.spend(medium, name)
+    return medium
 
 
 def _sglang_item(item: Item, window: int) -> MultimodalDataItem:

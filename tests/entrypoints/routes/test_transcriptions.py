@@ -1,6 +1,7 @@
 """/v1/audio/transcriptions: one turn for the thinker, and its words in each of OpenAI's forms."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from sglang_omni.media import MediaPolicy, load_audio
+from sglang_omni.media import Loader, MediaPolicy
+from sglang_omni.media.audio import decode_audio
 from tests.entrypoints.fakes import Fake
 from tests.entrypoints.test_refusals import refused
 from tests.media_files import sound, tone
@@ -18,11 +20,19 @@ PATH = "/v1/audio/transcriptions"
 HALF_SECOND = sound(tone(0.5))
 
 
+@pytest.fixture(scope="module")
+def loader() -> Iterator[Loader]:
+    loader = Loader(MediaPolicy())
+    yield loader
+    loader.stop()
+
+
 @pytest.fixture(autouse=True)
-def processor(fake: Fake) -> SimpleNamespace:
+def media(fake: Fake, loader: Loader) -> Loader:
     fake.thinker.usage = {"prompt_tokens": 20, "audio_tokens": 13}
-    fake.thinker.mm_processor = SimpleNamespace(policy=MediaPolicy(), io_executor=None)
-    return fake.thinker.mm_processor
+    fake.thinker.mm_processor = SimpleNamespace(media=loader)
+    loader.policy = MediaPolicy()
+    return loader
 
 
 def transcribe(client: TestClient, data: Any = HALF_SECOND, **fields: Any) -> Any:
@@ -88,7 +98,7 @@ def test_the_thinker_hears_the_file(client: TestClient, fake: Fake, stream: str)
     transcribe(client, stream=stream)
     (request,) = fake.thinker.requests
     (heard,) = request.audio_data
-    np.testing.assert_array_equal(heard, load_audio(HALF_SECOND, MediaPolicy()))
+    np.testing.assert_array_equal(heard, decode_audio(HALF_SECOND, MediaPolicy(), "x"))
     assert request.stream == (stream == "true")
     assert request.sampling_params["temperature"] == 0
 
@@ -180,17 +190,15 @@ def test_wrong_forms(client: TestClient, body: dict[str, Any]) -> None:
     assert refused(client.post(PATH, **body))["message"]
 
 
-def test_a_file_that_is_too_large(client: TestClient, processor: SimpleNamespace) -> None:
-    processor.policy = replace(processor.policy, max_bytes=len(HALF_SECOND))
+def test_a_file_that_is_too_large(client: TestClient, media: Loader) -> None:
+    media.policy = replace(media.policy, max_bytes=len(HALF_SECOND))
     assert transcribe(client).status_code == 200
     assert "the file is larger than" in refused(transcribe(client, HALF_SECOND + b"\0"), 413)["message"]
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_that_is_too_large_is_not_read_to_its_end(
-    client: TestClient, processor: SimpleNamespace, chunked: bool
-) -> None:
-    processor.policy = replace(processor.policy, max_bytes=1000)
+def test_a_body_that_is_too_large_is_not_read_to_its_end(client: TestClient, media: Loader, chunked: bool) -> None:
+    media.policy = replace(media.policy, max_bytes=1000)
     begin = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
     pieces = [begin, *[bytes(2**19)] * 3]  # never closed: whoever reads on finds the form invalid
     content: Any = iter(pieces) if chunked else b"".join(pieces)
@@ -198,8 +206,8 @@ def test_a_body_that_is_too_large_is_not_read_to_its_end(
     assert "The body is larger than" in refused(response, 413)["message"]
 
 
-def test_a_sound_that_is_too_long(client: TestClient, processor: SimpleNamespace) -> None:
-    processor.policy = replace(processor.policy, max_seconds=0.4)
+def test_a_sound_that_is_too_long(client: TestClient, media: Loader) -> None:
+    media.policy = replace(media.policy, max_seconds=0.4)
     assert "longer than 0.4 s" in refused(transcribe(client))["message"]
 
 

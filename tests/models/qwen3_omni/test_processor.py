@@ -2,8 +2,6 @@
 
 import asyncio
 import base64
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +17,6 @@ from transformers import AutoConfig
 
 from sglang_omni.errors import InvalidRequest, MediaError
 from sglang_omni.media import MediaPolicy, Video
-from sglang_omni.models.qwen3_omni import processor as module
 from sglang_omni.models.qwen3_omni.inputs import build_inputs
 from sglang_omni.models.qwen3_omni.processor import Qwen3OmniProcessor
 from sglang_omni.prompt_text import PromptText
@@ -40,7 +37,7 @@ def processor(tiny_model):
 @pytest.fixture
 def files(tmp_path, processor, monkeypatch):
     """A directory with a picture, a sound and a video that has a sound track, where the processor may read."""
-    monkeypatch.setattr(processor, "policy", MediaPolicy(directory=tmp_path))
+    monkeypatch.setattr(processor.media, "policy", MediaPolicy(directory=tmp_path))
     picture(50, 40).save(tmp_path / "picture.png")
     (tmp_path / "sound.wav").write_bytes(media_files.sound(media_files.tone(1.0)))
     (tmp_path / "video.mp4").write_bytes(media_files.video(30, 10, samples=media_files.tone(3.0)))
@@ -173,24 +170,46 @@ def test_errors_name_the_medium(processor, files, fields, error, words, param):
     assert raised.value.param == param
 
 
-def test_requests_load_at_the_same_time_off_the_event_loop(processor, monkeypatch):
-    together = threading.Barrier(3)
+def test_media_load_at_the_same_time_and_an_error_ends_the_others(processor, monkeypatch):
+    """Nine sounds of three requests wait for one another; then one is refused, and nobody waits for the rest."""
+    ended = []
 
-    def load(source, policy, name):
-        together.wait(timeout=10)  # breaks unless three loaders meet here
-        return picture(50, 40)
+    async def scenario():
+        together = asyncio.Barrier(10)
 
-    monkeypatch.setattr(module, "load_image", load)
-    monkeypatch.setattr(processor, "io_executor", ThreadPoolExecutor(3))
+        async def load(source, name):
+            await together.wait()
+            if source == "bad":
+                raise MediaError(f"{name}: no", param=name)
+            try:
+                await asyncio.sleep(60 if source == "slow" else 0)
+            except asyncio.CancelledError:
+                ended.append(name)
+                raise
+            return np.zeros(400, np.float32)
 
-    async def three():
-        made = [request(processor, "image", image_data=["x"]) for _ in range(3)]
-        return await asyncio.gather(*[process(processor, each) for each in made])
+        monkeypatch.setattr(processor.media, "audio", load)
+        made = [request(processor, audio_data=["x"] * 3) for _ in range(3)]
+        await asyncio.gather(together.wait(), *map(processor.load_media, made))
+        assert all(isinstance(sound, np.ndarray) for each in made for sound in each.audio_data)
 
-    assert len(asyncio.run(three())) == 3
+        together = asyncio.Barrier(3)
+        with pytest.raises(MediaError) as error:
+            await processor.load_media(request(processor, audio_data=["slow", "bad", "slow"]))
+        assert error.value.param == "audios[1]"
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
+    assert ended == ["audios[0]", "audios[2]"]
+
+
+def test_a_requests_media_count_together(processor, files, monkeypatch):
+    monkeypatch.setattr(processor.media, "policy", replace(processor.media.policy, max_total_pixels=3 * 2000))
+    asyncio.run(processor.load_media(request(processor, image_data=["picture.png"] * 3)))
+    with pytest.raises(MediaError, match="--media-max-total-pixels"):
+        asyncio.run(processor.load_media(request(processor, image_data=["picture.png"] * 4)))
 
 
 def test_the_policy_holds(processor, files, monkeypatch):
-    monkeypatch.setattr(processor, "policy", replace(processor.policy, max_pixels=100))
+    monkeypatch.setattr(processor.media, "policy", replace(processor.media.policy, max_pixels=100))
     with pytest.raises(MediaError, match="million pixels"):
         asyncio.run(processor.load_media(request(processor, image_data=["picture.png"])))
