@@ -31,9 +31,9 @@ THINKER = """\
 DTYPES = "auto", "float32", "bfloat16", "float16"
 MEDIA_LIMITS = {
     "max_bytes": (int, "bytes of one file (default: 256 MiB)"),
-    "max_pixels": (int, "pixels of one picture, or of one frame of a video (default: 64 Mi)"),
-    "max_total_pixels": (int, "pixels of all pictures and sampled frames of one request (default: 512 Mi)"),
-    "max_seconds": (float, "length of a video, and of all sounds of one request (default: 2400)"),
+    "max_pixels": (int, "pixels of a picture or a frame (default: 64 Mi)"),
+    "max_total_pixels": (int, "pixels in one request (default: 512 Mi)"),
+    "max_seconds": (float, "of a video, or a request's sounds (default: 2400)"),
     "fetch_seconds": (float, "time for one download (default: 30)"),
     "decode_seconds": (float, "time for decoding one file (default: 60)"),
     "decode_bytes": (int, "memory for decoding one file (default: 4096 MiB)"),

@@ -19,7 +19,7 @@ from tests.media import hostile
 
 PICTURE = files.picture()
 POLICY = MediaPolicy(directory=None, private=True)
-SLOW = 0.5
+SLOW = 1.0
 
 
 @asynccontextmanager
