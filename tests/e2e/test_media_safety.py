@@ -1,4 +1,4 @@
-"""Media that a server must not read, through HTTP: refused in OpenAI's body, and the server answers the next request."""
+"""Media that a server must not read, through HTTP: refused in OpenAI's body, and the next request is answered."""
 
 import base64
 import time
