@@ -136,6 +136,5 @@ ANSWER = _object(
     }
 )
 EVENTS = {
-    "type": "string",
     "description": "With `stream`: `data: ` lines of JSON, each a `chat.completion.chunk` or an error, and `[DONE]`",
 }

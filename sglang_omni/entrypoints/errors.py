@@ -22,7 +22,9 @@ from sglang_omni.errors import OmniError
 
 logger = logging.getLogger(__name__)
 
-OTHER_DIALECTS = ("/v1/messages", "/v1/systemone", "/api/")  # Anthropic's, System One's and Ollama's own bodies
+ANTHROPIC = "/v1/messages"
+SYSTEM_ONE = "/v1/systemone"
+OTHER_DIALECTS = (ANTHROPIC, SYSTEM_ONE, "/api/")  # with bodies of their own, as has Ollama
 NO_FIELDS = ("body", "query", "str", "constrained-str", "int", "float", "bool")  # in pydantic's locations
 RETRY_AFTER = {429: "1", 503: "5"}
 CODES = {401: "invalid_api_key", 403: "forbidden"}
@@ -142,11 +144,14 @@ async def _send_error(start: Message, held: bytes, scope: Scope, receive: Receiv
     status = start["status"]
     if not _reports_health(body):
         _log(scope, status, body)
-    if _reports_health(body) or (body is not None and scope["path"].startswith(OTHER_DIALECTS)):
+    if _reports_health(body) or _is_of_another_dialect(scope["path"], body):
         await send(start)
         await send({"type": "http.response.body", "body": held})
         return
-    response = response_of(status, normalize(status, body))
+    told = normalize(status, body)
+    if scope["path"].startswith(ANTHROPIC):
+        told["type"] = "error"
+    response = response_of(status, told)
     response.raw_headers += [(name, value) for name, value in start["headers"] if name.decode() not in response.headers]
     await response(scope, receive, send)
 
@@ -156,6 +161,11 @@ def _log(scope: Scope, status: int, body: Any) -> None:
     level = logging.ERROR if status >= 500 else logging.INFO
     id, method, path = scope["state"]["request_id"], scope["method"], scope["path"]
     logger.log(level, "%s: %s %r answered %d: %.1000r", id, method, path, status, _told(status, body)[0])
+
+
+def _is_of_another_dialect(path: str, body: Any) -> bool:
+    known = isinstance(body, dict) and ("error" in body or path == SYSTEM_ONE)
+    return known and path.startswith(OTHER_DIALECTS)
 
 
 def _reports_health(body: Any) -> bool:

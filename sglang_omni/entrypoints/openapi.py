@@ -20,6 +20,7 @@ SGLANG = "SGLang"
 COMPONENTS = "#/components/schemas/"
 JSON = "application/json"
 EVENTS = "text/event-stream"
+LINES: dict[str, Any] = {"description": "`data: ` lines of JSON"}
 BYTES = {"type": "string", "format": "binary"}
 
 SGLANG_ROUTES = {
@@ -191,7 +192,7 @@ def _describe_sglangs(operation: dict[str, Any], path: str, method: str) -> None
     body = "AnthropicError" if path.startswith("/v1/messages") else "Error"
     for status in REASONS:
         operation["responses"][str(status)] = _error(status, body)
-    operation["responses"]["200"]["content"][EVENTS] = {"schema": {"type": "string"}}
+    operation["responses"]["200"]["content"][EVENTS] = {"schema": LINES}
 
 
 ABOUT = """An OpenAI-compatible server for models that hear, see and speak.

@@ -101,7 +101,7 @@ DESCRIPTION = describe(
     body=json_body(SpeechRequest),
     answers={
         **{find_format(name, FORMATS, "").media_type: {"schema": BYTES} for name in FORMATS},
-        EVENTS: {"schema": {"type": "string", "description": "With `stream_format` `sse`, as OpenAI's"}},
+        EVENTS: {"schema": {"description": "With `stream_format` `sse`, as OpenAI's"}},
     },
     errors=(404, 429),
     headers={

@@ -23,7 +23,7 @@ from sglang_omni.entrypoints.chat_request import ChatRequest, parse_chat
 from sglang_omni.entrypoints.chat_stream import ABORTED, ABORTED_MESSAGE
 from sglang_omni.entrypoints.client import Client
 from sglang_omni.entrypoints.errors import error_body
-from sglang_omni.entrypoints.openapi import BYTES, EVENTS, JSON, describe, form_body
+from sglang_omni.entrypoints.openapi import BYTES, EVENTS, JSON, LINES, describe, form_body
 from sglang_omni.entrypoints.request_id import clients_id, rename
 from sglang_omni.entrypoints.sse import DATA, DONE, EventStream, event
 from sglang_omni.entrypoints.stages import Count, Section, Seed
@@ -114,7 +114,7 @@ TRANSCRIPTION = {
 DESCRIPTION = describe(
     "Write down what is said in a file",
     body=form_body(TranscriptionRequest, file=BYTES),
-    answers={JSON: {"schema": TRANSCRIPTION}, "text/plain": {"schema": TEXT}, EVENTS: {"schema": TEXT}},
+    answers={JSON: {"schema": TRANSCRIPTION}, "text/plain": {"schema": TEXT}, EVENTS: {"schema": LINES}},
     errors=(404, 429),
 )
 
