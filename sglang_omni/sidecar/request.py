@@ -14,7 +14,8 @@ class Request:
     slot: int | None = None
     state: Any = None
     pending: list[Any] = field(default_factory=list)
-    last_step: int = 0  # number of the scheduler step that ran it last, or that admitted it
+    deadline: float = 0.0  # when a listener has heard all that was made, or wants to hear something
+    begun: float | None = None  # when its first output left
     sent: int = 0  # chunks sent downstream
     upstream_reason: str | None = None  # set by upstream's Finish
     upstream_usage: dict[str, int] = field(default_factory=dict)

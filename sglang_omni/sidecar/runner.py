@@ -25,5 +25,8 @@ class Runner(Protocol):
     def step(self, states: Sequence[Any]) -> Sequence[Any | None]:
         """One step for requests of one bucket: per request what goes downstream, or None."""
 
+    def seconds(self, state: Any) -> float:
+        """How long what has been made of this request so far lasts when it is heard."""
+
     def finished(self, state: Any) -> str | None:
         """Why the request is over (`stop`, `length`), or None while it is not."""

@@ -4,11 +4,14 @@
         for message in inbox.receive(): scheduler.receive(message)
         scheduler.step()
 
-Requests join and leave between steps. The one that has waited longest leads a step, and everybody who could do
-the same (an equal `Runner.bucket`) comes along, so nobody waits for a request that has nothing to do.
+Requests join and leave between steps. The earliest deadline leads a step: the moment when a listener has heard all
+that was made. Everybody who could do the same (an equal `Runner.bucket`) comes along, so nobody waits for a request
+that has nothing to do. A new request is due a moment after it came: it goes before streams that are well ahead of
+their listeners, and after those that are about to run dry.
 """
 
 import logging
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,6 +26,8 @@ logger = logging.getLogger(__name__)
 Send = Callable[[list[Message]], None]
 
 REMEMBERED_ABORTS = 4096
+PATIENCE = 0.2
+"""Seconds that a listener waits for the first sound before a new request is as urgent as a stream that runs dry."""
 
 
 class Scheduler:
@@ -36,6 +41,7 @@ class Scheduler:
         listener: Send,
         max_batch: int = 64,
         max_waiting: int = 1024,
+        clock: Callable[[], float] = time.monotonic,
     ):
         self.name = name
         self.runner = runner
@@ -43,11 +49,11 @@ class Scheduler:
         self.listener = listener
         self.max_batch = max_batch
         self.max_waiting = max_waiting
+        self.clock = clock
         self.free = list(range(runner.slots))[::-1]
         self.waiting: deque[Request] = deque()
         self.requests: dict[str, Request] = {}  # waiting and open
         self.aborted: OrderedDict[str, None] = OrderedDict()  # an abort can overtake its Start on another socket
-        self.steps = 0
 
     # What arrives
 
@@ -79,7 +85,7 @@ class Scheduler:
             self._tell(message.request_id, Overloaded("too many requests are waiting to speak; try again soon"))
         else:
             params = {**message.params, **message.stages.get(self.name, {})}
-            request = Request(message.request_id, params, message.stages)
+            request = Request(message.request_id, params, message.stages, deadline=self.clock() + PATIENCE)
             self.requests[request.id] = request
             self.waiting.append(request)
 
@@ -88,7 +94,6 @@ class Scheduler:
         while self.waiting and self.free:
             request = self.waiting.popleft()
             request.slot = self.free.pop()
-            request.last_step = self.steps
             params, pending = request.params, request.pending
             request.params, request.pending = {}, []
             try:
@@ -127,7 +132,6 @@ class Scheduler:
         batch = self._schedule()
         if not batch:
             return False
-        self.steps += 1
         try:
             outputs = self.runner.step([request.state for request in batch])
         except Exception as error:
@@ -146,20 +150,22 @@ class Scheduler:
             if bucket is None:
                 continue
             ready.append((request, bucket))
-            if leader is None or request.last_step < leader.last_step:
+            if leader is None or request.deadline < leader.deadline:
                 leader, wanted = request, bucket
         batch = [request for request, bucket in ready if bucket == wanted]
         if len(batch) > self.max_batch:
-            batch = sorted(batch, key=lambda request: request.last_step)[: self.max_batch]
+            batch = sorted(batch, key=lambda request: request.deadline)[: self.max_batch]
         return batch
 
     # What leaves
 
     def _hand_on(self, batch: Sequence[Request], outputs: Sequence[Any | None]) -> None:
         messages: list[Message] = []
+        now = self.clock()
         for request, output in zip(batch, outputs, strict=True):
-            request.last_step = self.steps
             if output is not None:
+                request.begun = request.begun or now
+                request.deadline = request.begun + self.runner.seconds(request.state)
                 self._announce(request, messages)
                 messages.append(Chunk(request.id, output))
                 request.sent += 1

@@ -7,12 +7,17 @@ from typing import Any
 from sglang_omni.errors import InvalidRequest
 
 
+SECONDS = 0.08
+"""What a number lasts when it is heard."""
+
+
 @dataclass
 class State:
     slot: int
     kind: str
     numbers: list[int] = field(default_factory=list)
     closed: bool = False
+    said: int = 0
 
 
 class Countdown:
@@ -40,7 +45,12 @@ class Countdown:
             raise ValueError("a bug")
         assert len({state.kind for state in states}) == 1
         self.batches.append([state.slot for state in states])
+        for state in states:
+            state.said += 1
         return [state.numbers.pop(0) for state in states]
+
+    def seconds(self, state: State) -> float:
+        return state.said * SECONDS
 
     def finished(self, state: State) -> str | None:
         return "stop" if state.closed and not state.numbers else None

@@ -46,7 +46,9 @@ def _voices(model_path: Path) -> tuple[str, ...]:
 
 TALKER_OPTIONS = {"max_length": Option("rows of a request, prompt and frames together (default: 8192)")}
 CODE2WAV_OPTIONS = {
-    "chunk_frames": Option("frames of a stream's chunks; the last repeats (default: 2 2 4 8 16)", many=True)
+    "chunk_frames": Option(
+        "frames of a stream's chunks; the last repeats (default: 2 2 2 3 3 4 5 6 8 10 12 15 16)", many=True
+    )
 }
 
 SPEC = ModelSpec(

@@ -15,7 +15,11 @@ from sglang_omni.models.qwen3_omni.code2wav import Code2Wav, Code2WavConfig
 from sglang_omni.models.spec import StageOptions
 from sglang_omni.models.weights import load_module
 
-CHUNK_FRAMES = (2, 2, 4, 8, 16)
+CHUNK_FRAMES = (2, 2, 2, 3, 3, 4, 5, 6, 8, 10, 12, 15, 16)
+"""As large as can be while a player that starts with the first chunk never runs dry, if the talker makes frames at
+1.25 times real time: what a chunk takes to be made has been heard meanwhile."""
+
+SAMPLE_RATE = 24_000
 
 
 @dataclass
@@ -111,6 +115,9 @@ class Code2WavRunner:
             state.frames += length
             state.chunks += 1
         return [pcm(row) for row in samples]
+
+    def seconds(self, state: State) -> float:
+        return state.frames * self.config.samples_per_frame / SAMPLE_RATE
 
     def finished(self, state: State) -> str | None:
         return "stop" if state.ended and not state.waiting else None

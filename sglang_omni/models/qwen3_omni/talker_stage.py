@@ -32,6 +32,7 @@ from sglang_omni.sidecar.sampling import Sampler, Sampling, draw, penalise, seed
 MAX_LENGTH = 8192
 """Rows of a slot, prompt and frames together, unless the option `max_length` says otherwise."""
 
+FRAME_SECONDS = 0.08
 MAX_FRAMES = 4096
 FRAMES_AT_LEAST, FRAMES_PER_TOKEN = 64, 32
 """A complete text of n tokens is spoken in at most 64 + 32 n frames (12.5 are a second)."""
@@ -159,6 +160,9 @@ class TalkerRunner:
             return None
         over = state.frames > len(state.text)
         return self.config.tts_pad_token_id if over else self.config.tts_eos_token_id
+
+    def seconds(self, state: Speech) -> float:
+        return state.frames * FRAME_SECONDS
 
     def finished(self, state: Speech) -> str | None:
         return state.reason

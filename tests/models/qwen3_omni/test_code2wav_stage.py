@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sglang_omni.errors import CheckpointError, ConfigError, RequestFailed
 from sglang_omni.models.qwen3_omni.code2wav import Code2Wav, Code2WavConfig
-from sglang_omni.models.qwen3_omni.code2wav_stage import Code2WavRunner, State, pcm
+from sglang_omni.models.qwen3_omni.code2wav_stage import CHUNK_FRAMES, Code2WavRunner, State, pcm
 from sglang_omni.models.spec import StageOptions
 from sglang_omni.sidecar.messages import Abort, Chunk, Finish, Message, Start
 from sglang_omni.sidecar.scheduler import Scheduler
@@ -77,7 +77,10 @@ def test_samples_become_the_nearest_of_16_bits() -> None:
 
 def test_chunks_grow_and_the_end_is_what_is_left(runner: Code2WavRunner) -> None:
     state = start(runner, speech(20))
-    assert [len(sound) // 2 for sound in decode(runner, state)] == [2 * 1920 - 555, 2 * 1920, 4 * 1920, 8 * 1920]
+    assert [len(sound) // 2 for sound in decode(runner, state)] == [
+        2 * 1920 - 555,
+        *(n * 1920 for n in (2, 2, 3, 3, 4)),
+    ]
     assert len(state.waiting) == 4
     assert runner.bucket(state) is None
     assert runner.finished(state) is None
@@ -116,6 +119,27 @@ def test_requests_with_chunks_of_their_own_share_steps_and_sound_as_the_whole(
     assert shared
     for sounds in heard:
         assert (samples(b"".join(sounds)) - whole(model, codes)).abs().max() <= 1
+
+
+@pytest.mark.parametrize("pace", [1.25, 1.5, 4.0])
+def test_a_player_never_runs_dry_while_the_talker_keeps_its_pace(pace: float) -> None:
+    """`pace` frames are made in the time that one is heard; the player starts with the first chunk."""
+    made, sizes = 0, iter(CHUNK_FRAMES)
+    heard_until = start = None
+    while made < 4096:
+        made += next(sizes, CHUNK_FRAMES[-1])
+        now = made * 1920 / 24000 / pace
+        start = now if start is None else start
+        assert heard_until is None or now <= heard_until
+        heard_until = start + (made * 1920 - 555) / 24000
+
+
+def test_the_chunks_grow_as_fast_as_that_allows() -> None:
+    made = 0
+    for size, larger in zip(CHUNK_FRAMES, CHUNK_FRAMES[1:], strict=False):
+        made += size
+        room = 1.25 * (CHUNK_FRAMES[0] / 1.25 + made - 555 / 1920) - made  # frames made until all is heard
+        assert larger <= room < larger + 1 or larger == 16
 
 
 def test_frames_arriving_sooner_or_later_sound_the_same_to_the_bit(runner: Code2WavRunner) -> None:
