@@ -6,7 +6,6 @@ from typing import Any
 
 from sglang_omni.errors import InvalidRequest
 
-
 SECONDS = 0.08
 """What a number lasts when it is heard."""
 

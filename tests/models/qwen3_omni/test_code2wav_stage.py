@@ -1,3 +1,4 @@
+import itertools
 import json
 import random
 from pathlib import Path
@@ -136,7 +137,7 @@ def test_a_player_never_runs_dry_while_the_talker_keeps_its_pace(pace: float) ->
 
 def test_the_chunks_grow_as_fast_as_that_allows() -> None:
     made = 0
-    for size, larger in zip(CHUNK_FRAMES, CHUNK_FRAMES[1:], strict=False):
+    for size, larger in itertools.pairwise(CHUNK_FRAMES):
         made += size
         room = 1.25 * (CHUNK_FRAMES[0] / 1.25 + made - 555 / 1920) - made  # frames made until all is heard
         assert larger <= room < larger + 1 or larger == 16
