@@ -50,6 +50,7 @@ def install(app: FastAPI, pipeline: Pipeline | None, max_body_bytes: int = MAX_B
     app.user_middleware = [layer for layer in app.user_middleware if layer.cls is not CORSMiddleware]  # closed
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=max_body_bytes)
     errors.install(app)
+    serving.check_first(app)
     theirs = app.router.lifespan_context
 
     @asynccontextmanager
@@ -57,7 +58,7 @@ def install(app: FastAPI, pipeline: Pipeline | None, max_body_bytes: int = MAX_B
         if pipeline is not None:
             pipeline.start()
         async with theirs(app) as state:
-            serving.install(app.state)
+            serving.replace(app.state)
             yield state
         if pipeline is not None:
             await pipeline.stop()

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from fastapi import Request
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sglang.srt.entrypoints.http_server import validate_json_request
 from sglang.srt.entrypoints.openai.protocol import DetokenizeRequest, TokenizeRequest
 from sglang.srt.entrypoints.openai.serving_completions import OpenAIServingCompletion
 from sglang.srt.entrypoints.openai.serving_responses import OpenAIServingResponses, _MediaInputValidationError
@@ -12,6 +14,7 @@ from starlette.datastructures import State
 from sglang_omni.entrypoints.chat import OmniServingChat
 from sglang_omni.entrypoints.client import Client
 from sglang_omni.entrypoints.engine_request import ClientError, clients_fault
+from sglang_omni.entrypoints.errors import ANTHROPIC
 from sglang_omni.entrypoints.messages import read_messages
 
 
@@ -66,7 +69,24 @@ class OmniServingResponses(OpenAIServingResponses):
             raise _MediaInputValidationError(str(error)) from None  # the one that SGLang answers without a traceback
 
 
-def install(state: State) -> None:
+async def check_json(raw_request: Request) -> None:
+    """SGLang's check of a JSON body before its model reads it, and of what the model of Anthropic's tools trips over."""
+    await validate_json_request(raw_request)
+    if raw_request.url.path.startswith(ANTHROPIC) and await raw_request.body():
+        body = await raw_request.json()
+        tools = body.get("tools") if isinstance(body, dict) else None
+        for index, tool in enumerate(tools if isinstance(tools, list) else ()):
+            if isinstance(tool, dict) and not isinstance(tool.get("type"), str | None):
+                fault = {"loc": ("body", "tools", index, "type"), "msg": "Input should be a string", "type": "string_type"}
+                raise RequestValidationError([fault])
+
+
+def check_first(app: FastAPI) -> None:
+    """Puts `check_json` in front of SGLang's routes."""
+    app.dependency_overrides[validate_json_request] = check_json
+
+
+def replace(state: State) -> None:
     """Puts our classes in the place of SGLang's, once those are made."""
     thinker, chat = state.omni.thinker, state.openai_serving_chat
     state.openai_serving_completion = OmniServingCompletion(thinker, chat.template_manager)

@@ -35,6 +35,7 @@ class OmniTokenizerManager(TokenizerManager):
             self._subprocess_watchdog.stop()
 
     async def generate_request(self, obj: Any, request: Request | None = None) -> AsyncGenerator[Any, None]:
+        obj.is_single = True  # until SGLang looks: what it cleans up with asks, also after a refusal
         with clients_fault():
             if isinstance(obj, GenerateReqInput):
                 check_request(obj)

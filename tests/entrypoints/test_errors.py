@@ -80,6 +80,12 @@ def test_a_value_of_the_wrong_type(client: TestClient, path: str) -> None:
     assert any(name in error["message"] for name in body)
 
 
+def test_a_tool_whose_type_is_none(client: TestClient) -> None:
+    body = {**USER, "model": "m", "max_tokens": 1, "tools": [{"name": "f", "type": ["custom"]}]}
+    error = refused(client.post("/v1/messages", json=body), 400)
+    assert error["message"].startswith("tools.0.type: ")
+
+
 @pytest.mark.parametrize("path", OURS)
 def test_an_unknown_field(client: TestClient, path: str) -> None:
     error = refused(client.post(path, json={**OURS[path][0], "colour": "red"}), 400)
