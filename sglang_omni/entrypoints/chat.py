@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import logging
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -98,6 +99,15 @@ class OmniServingChat(OpenAIServingChat):
         meta = content["meta_info"]
         kinds = "cached_tokens", "image_tokens", "audio_tokens", "video_tokens"
         return PromptTokensDetails(**{name: meta.get(name) or 0 for name in kinds})
+
+    def create_error_response(
+        self, message: str, err_type: str = "BadRequestError", status_code: int = 400, param: str | None = None
+    ) -> Any:
+        """SGLang calls this where it caught an error, and forgets which field that error is about."""
+        error = sys.exception()
+        if isinstance(error, InvalidRequest):
+            param = param or error.param
+        return super().create_error_response(message, err_type, status_code, param)
 
     # Whole answers
 
