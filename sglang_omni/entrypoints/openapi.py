@@ -176,7 +176,7 @@ def _document(routes: list[APIRoute]) -> dict[str, Any]:
             operation = operations[method]
             if (method.upper(), path) in SGLANG_ROUTES:
                 _describe_sglangs(operation, path, method)
-            elif OURS not in operation.get("tags", ()):
+            elif OURS not in operation.get("tags", ()) or method == "head":
                 del operations[method]
                 continue
             operation["responses"].pop("422", None)

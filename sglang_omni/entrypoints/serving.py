@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from sglang.srt.entrypoints.http_server import validate_json_request
-from sglang.srt.entrypoints.openai.protocol import DetokenizeRequest, TokenizeRequest
+from sglang.srt.entrypoints.openai.protocol import DEFAULT_MODEL_NAME, DetokenizeRequest, TokenizeRequest
 from sglang.srt.entrypoints.openai.serving_completions import OpenAIServingCompletion
 from sglang.srt.entrypoints.openai.serving_responses import OpenAIServingResponses, _MediaInputValidationError
 from sglang.srt.entrypoints.openai.serving_tokenize import OpenAIServingDetokenize, OpenAIServingTokenize
@@ -24,7 +24,7 @@ class _ServedModel:
     client: Client
 
     async def handle_request(self, request: Any, raw_request: Request) -> Any:
-        if "model" in request.model_fields_set:
+        if request.model != DEFAULT_MODEL_NAME:
             self.client.check_model(request.model)
         return await super().handle_request(request, raw_request)  # type: ignore[misc]
 

@@ -72,6 +72,8 @@ class OmniTokenizerManager(TokenizerManager):
                 raise ValueError("logprob_start_len must be at least -1")
             if not 0 <= (obj.top_logprobs_num or 0) <= size:
                 raise ValueError(f"no more than {size} log probabilities per token exist")
+            if any(id >= size for id in (obj.sampling_params or {}).get("stop_token_ids") or ()):
+                raise ValueError(f"stop_token_ids must be token ids, from 0 to {size - 1}")
             custom = (obj.sampling_params or {}).get("custom_params")
             if SPEECH in (custom or {}):
                 if not self.client.listens_to(obj.rid):

@@ -75,6 +75,7 @@ def test_a_refused_method_names_the_allowed(client: TestClient) -> None:
         ([-1], {}, "from 0 to 1023"),
         ([1024], {}, "from 0 to 1023"),
         ([3, 2**40], {}, "from 0 to 1023"),
+        ([3], {"sampling_params": {"stop_token_ids": [5, 1024]}}, "stop_token_ids"),
         ([3], {"logprob_start_len": -2}, "logprob_start_len"),
         ([3], {"top_logprobs_num": 1025}, "no more than 1024"),
         ([3], {"top_logprobs_num": -1}, "no more than 1024"),

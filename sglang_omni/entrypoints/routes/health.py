@@ -26,8 +26,10 @@ class Health(BaseModel):
 UNHEALTHY: dict[int | str, Any] = {503: {"model": Health, "description": "A stage is starting, stuck or dead"}}
 
 
-@router.get("/health", response_model=Health, **describe("Whether every stage is well", others=UNHEALTHY))
-@router.head("/health", include_in_schema=False)
+DESCRIPTION = describe("Whether every stage is well", others=UNHEALTHY)
+
+
+@router.api_route("/health", methods=["GET", "HEAD"], response_model=Health, **DESCRIPTION)
 async def health(request: Request) -> JSONResponse:
     """200 when every stage is healthy; 503 when one is starting, stuck or dead. `running`: none of them is gone."""
     client: Client = request.app.state.omni
