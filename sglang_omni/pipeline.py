@@ -39,12 +39,13 @@ class Speech:
     """
 
     def __init__(self) -> None:
-        self._arrived: asyncio.Queue[bytes | Finish | OmniError] = asyncio.Queue()
+        self._arrived: asyncio.Queue[tuple[float, bytes | Finish | OmniError]] = asyncio.Queue()
+        self.arrived = 0.0  # when what was read last had come, on the monotonic clock
         self.finish_reason: str | None = None
         self.usage: dict[str, int] = {}
 
     def put(self, item: bytes | Finish | OmniError) -> None:
-        self._arrived.put_nowait(item)
+        self._arrived.put_nowait((time.monotonic(), item))
 
     @property
     def frames(self) -> int:
@@ -56,7 +57,7 @@ class Speech:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while not self.finished:
-            item = await self._arrived.get()
+            self.arrived, item = await self._arrived.get()
             if isinstance(item, OmniError):
                 raise item
             if isinstance(item, Finish):
@@ -85,6 +86,7 @@ class Pipeline:
         self._beats: dict[str, float] = {}
         self._seen: set[str] = set()  # stages that were healthy once
         self._states: dict[str, dict[str, int]] = {}
+        self.restarts = dict.fromkeys(self.stages, 0)
         self._tasks: list[asyncio.Task] = []
 
     # The life of the coordinator
@@ -161,6 +163,7 @@ class Pipeline:
             how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
             logger.error("the %s %s: starting it again in %g s", name, how, delay)
         if self.sidecars.start_again(name):
+            self.restarts[name] += 1
             self._beats.pop(name, None)
             self._states.pop(name, None)
 

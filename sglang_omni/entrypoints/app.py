@@ -13,7 +13,8 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from sglang_omni.entrypoints import errors, openapi, serving
 from sglang_omni.entrypoints.client import Client
 from sglang_omni.entrypoints.crash import CrashHandler
-from sglang_omni.entrypoints.routes import chat, health, models, speech, speech_batch, transcriptions, voices
+from sglang_omni.entrypoints.outcomes import Outcomes
+from sglang_omni.entrypoints.routes import chat, health, metrics, models, speech, speech_batch, transcriptions, voices
 from sglang_omni.entrypoints.tokenizer_manager import OmniTokenizerManager
 from sglang_omni.media import MediaPolicy
 from sglang_omni.models.spec import ModelSpec
@@ -42,7 +43,7 @@ def install(app: FastAPI, pipeline: Pipeline | None, max_body_bytes: int = MAX_B
     """Routes, error bodies, and the coordinator's life on the server's event loop."""
     ours = [
         route
-        for part in (chat, speech, speech_batch, transcriptions, voices, models, health)
+        for part in (chat, speech, speech_batch, transcriptions, voices, models, health, metrics)
         for route in part.router.routes
     ]
     app.router.routes[:0] = ours
@@ -51,6 +52,8 @@ def install(app: FastAPI, pipeline: Pipeline | None, max_body_bytes: int = MAX_B
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=max_body_bytes)
     errors.install(app)
     serving.check_first(app)
+    build = app.build_middleware_stack
+    app.build_middleware_stack = lambda: Outcomes(build())  # type: ignore[method-assign]
     theirs = app.router.lifespan_context
 
     @asynccontextmanager

@@ -21,13 +21,17 @@ from sglang_omni.entrypoints.chat_request import STREAM_FORMATS, WHOLE_FORMATS, 
 from sglang_omni.entrypoints.chat_stream import ABORTED, ABORTED_MESSAGE, ChatStream, finish_choice, usage_details
 from sglang_omni.entrypoints.client import Client
 from sglang_omni.entrypoints.concurrency import collect, first, interleave, together, until_disconnected
+from sglang_omni.entrypoints.delivery import Delivery, deliver
 from sglang_omni.entrypoints.errors import OUR_FAULT, Refused, body_of, error_body, error_response
 from sglang_omni.entrypoints.fields import check_fields
+from sglang_omni.entrypoints.outcomes import note_failure
 from sglang_omni.entrypoints.sse import DONE, EventStream, event
 from sglang_omni.errors import InvalidRequest, OmniError, RequestFailed
 from sglang_omni.thinker.forwarder import SPEECH, STAGES
 
 logger = logging.getLogger(__name__)
+
+ROUTE = "/v1/chat/completions"
 
 
 class OmniServingChat(OpenAIServingChat):
@@ -129,22 +133,33 @@ class OmniServingChat(OpenAIServingChat):
         except OmniError as error:
             return error_response(error)
 
-    async def _text(self, adapted_request: GenerateReqInput, request: ChatRequest, raw_request: Request) -> Any:
+    async def _text(
+        self,
+        adapted_request: GenerateReqInput,
+        request: ChatRequest,
+        raw_request: Request,
+        delivery: Delivery | None = None,
+    ) -> Any:
         response = await super()._handle_non_streaming_request(adapted_request, request, raw_request)
         if not isinstance(response, ChatCompletionResponse):
             raise Refused(response)
         if request.speaks and response.choices[0].finish_reason == ABORTED:
             raise RequestFailed(ABORTED_MESSAGE)  # there will be no sound to wait for
         response.id = request.rid  # of several choices, each has an id of its own
+        if delivery:
+            delivery.text(response.usage.completion_tokens)
         return response
 
     async def _speak_whole(
         self, adapted_request: GenerateReqInput, request: ChatRequest, raw_request: Request
     ) -> Response:
-        with self.client.pipeline.listen(request.rid) as speech:
-            text = self._text(adapted_request, request, raw_request)
-            response, pcm = await together(text, collect(speech))
         rate = self.client.spec.sample_rate
+        with (
+            deliver(self.client.metrics, request.rid, ROUTE, rate) as delivery,
+            self.client.pipeline.listen(request.rid) as speech,
+        ):
+            text = self._text(adapted_request, request, raw_request, delivery)
+            response, pcm = await together(text, collect(delivery.hear(speech)))
         sound = await asyncio.get_running_loop().run_in_executor(None, encode, pcm, request._format, rate)
         answer = _with_usage(response, speech.frames)
         choice = answer["choices"][0]
@@ -194,11 +209,13 @@ class OmniServingChat(OpenAIServingChat):
         except OmniError as error:
             if not started:
                 raise
+            note_failure(raw_request)
             yield event(body_of(error))
         except Exception:
             if not started:
                 raise
             logger.exception("%s failed", request.rid)  # the status has left: the stream itself must say it
+            note_failure(raw_request)
             yield event(error_body(500, OUR_FAULT))
         yield DONE
 
@@ -212,15 +229,28 @@ class OmniServingChat(OpenAIServingChat):
                 async for line in lines:
                     for data in stream.text(line):
                         yield data
-            for data in () if stream.failed else stream.end():
+            if stream.failed:
+                note_failure(raw_request)
+                return
+            for data in stream.end():
                 yield data
             return
-        with self.client.pipeline.listen(request.rid) as speech:
-            async with aclosing(interleave(text=lines, sound=speech)) as both:
+        with (
+            deliver(self.client.metrics, request.rid, ROUTE, self.client.spec.sample_rate) as delivery,
+            self.client.pipeline.listen(request.rid) as speech,
+        ):
+            async with aclosing(interleave(text=lines, sound=delivery.hear(speech))) as both:
                 async for name, item in both:
-                    for data in stream.text(item) if name == "text" else stream.sound(item):
+                    if name == "text":
+                        events = stream.text(item)
+                        delivery.text(stream.text_tokens)
+                    else:
+                        events = stream.sound(item)
+                    for data in events:
                         yield data
                     if stream.failed:
+                        delivery.outcome = "failed"
+                        note_failure(raw_request)
                         return
             for data in stream.end(speech):
                 yield data

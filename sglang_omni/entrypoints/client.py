@@ -8,6 +8,7 @@ import torch
 from sglang.srt.managers.tokenizer_manager import ServerStatus, TokenizerManager
 
 from sglang_omni.entrypoints.chat_request import ChatRequest
+from sglang_omni.entrypoints.metrics import Metrics
 from sglang_omni.entrypoints.spoken import SpokenAnswers
 from sglang_omni.entrypoints.stages import SpeechOptions, StageParams, VoiceId
 from sglang_omni.errors import InvalidRequest, ModelNotFound
@@ -30,6 +31,7 @@ class Client:
         self.voices = spec.voices(model_path)
         self.prompt_text = PromptText(tokenizer_manager.tokenizer)
         self.spoken = SpokenAnswers()
+        self.metrics = Metrics()
         self._pipeline = pipeline
 
     # The model
@@ -110,6 +112,10 @@ class Client:
     def slots(self) -> dict[str, dict[str, int]]:
         """What each sidecar held at its last heartbeat: `slots` in all, those `free`, and requests `waiting`."""
         return self._pipeline.states if self._pipeline else {}
+
+    def restarts(self) -> dict[str, int]:
+        """How often each sidecar was started again."""
+        return self._pipeline.restarts if self._pipeline else {}
 
     def _thinker_health(self) -> str:
         thinker = self.thinker

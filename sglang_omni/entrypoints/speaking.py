@@ -8,12 +8,14 @@ from sglang_omni.audio.clip import BYTES_PER_SAMPLE, CHANNELS
 from sglang_omni.audio.join import Fade, silence
 from sglang_omni.audio.tempo import Tempo
 from sglang_omni.entrypoints.client import Client
+from sglang_omni.entrypoints.delivery import deliver
 from sglang_omni.entrypoints.sentences import pause_after, pieces
 from sglang_omni.entrypoints.stages import SpeechOptions
 from sglang_omni.errors import InvalidRequest
 from sglang_omni.pipeline import Speech
 
 BEGIN_NEXT_AFTER = 5.0  # seconds of a piece's sound: the next makes no gap, and does not hold up the begin of this one
+ROUTE = "/v1/audio/speech"
 
 
 class Speaking:
@@ -23,12 +25,20 @@ class Speaking:
     """
 
     def __init__(
-        self, client: Client, id: str, text: str, instructions: str | None, options: SpeechOptions, speed: float = 1.0
+        self,
+        client: Client,
+        id: str,
+        text: str,
+        instructions: str | None,
+        options: SpeechOptions,
+        speed: float = 1.0,
+        route: str = ROUTE,
     ):
         self.id = id
         self.sample_rate = client.spec.sample_rate
         self.finish_reason = "stop"
         self._client = client
+        self._route = route
         self._pipeline = client.pipeline
         self._options = options
         self._speed = speed
@@ -39,6 +49,7 @@ class Speaking:
             parts = [part.strip() for part in parts]
         self._texts = [client.prompt_text.encode(part) for part in parts]
         self._given = self._frames = 0
+        self._arrived = 0.0  # when the sound that leaves now had come from the stages
 
     @property
     def headers(self) -> dict[str, str]:
@@ -56,6 +67,15 @@ class Speaking:
 
     async def pcm(self) -> AsyncGenerator[bytes, None]:
         """The sound as it is made; to close the generator early frees every piece in every stage."""
+        with deliver(self._client.metrics, self.id, self._route, self.sample_rate) as delivery:
+            delivery.text_tokens = sum(map(len, self._texts))
+            async with aclosing(self._sound()) as sound:
+                async for pcm in sound:
+                    delivery.sound(pcm, self._arrived)
+                    yield pcm
+            delivery.frames = self._frames
+
+    async def _sound(self) -> AsyncGenerator[bytes, None]:
         async with aclosing(self._joined()) as joined:
             try:
                 async for pcm in joined if self._speed == 1 else at_speed(self._speed, joined, self.sample_rate):
@@ -72,11 +92,13 @@ class Speaking:
                 following, heard = None, 0
                 fade = Fade(self.sample_rate, begin=index > 0, end=index < last)
                 async for pcm in speech:
+                    self._arrived = speech.arrived
                     yield fade.sound(pcm)
                     heard += len(pcm)
                     # Under a limit of frames it must first be known what this piece leaves.
                     if following is None and index < last and heard >= ahead and self._left is None:
                         following = self._begin(index + 1, speeches)
+                self._arrived = speech.arrived
                 yield fade.finish()
                 self._frames += speech.frames
                 if speech.finish_reason == "length" or (index < last and self._left == 0):

@@ -113,6 +113,7 @@ class FakePipeline:
         self.stage_params: list[dict[str, dict[str, Any]]] = []
         self.aborted: list[str] = []
         self.states = {name: {"slots": 8, "free": 8, "waiting": 0} for name in self.stages}
+        self.restarts = dict.fromkeys(self.stages, 0)
         self.started = False
 
     def start(self) -> None:

@@ -7,6 +7,7 @@ from sglang.srt.utils.json_response import model_json_response
 
 from sglang_omni.entrypoints import chat_schema, fields
 from sglang_omni.entrypoints.body import read_object
+from sglang_omni.entrypoints.chat import ROUTE
 from sglang_omni.entrypoints.chat_request import ChatRequest, parse_chat
 from sglang_omni.entrypoints.openapi import EVENTS, JSON, describe, json_body
 from sglang_omni.entrypoints.request_id import clients_id, rename
@@ -22,7 +23,7 @@ DESCRIPTION = describe(
 )
 
 
-@router.post("/v1/chat/completions", **DESCRIPTION)
+@router.post(ROUTE, **DESCRIPTION)
 async def chat_completions(request: Request) -> Any:
     serving = request.app.state.openai_serving_chat
     chat = parse_chat(await read_object(request), clients_id(request, "chatcmpl"), serving.client.spoken)

@@ -17,8 +17,9 @@ from sglang_omni.entrypoints.client import Client, staged_voice
 from sglang_omni.entrypoints.concurrency import collect, first, until_disconnected
 from sglang_omni.entrypoints.errors import OUR_FAULT, body_of, error_body
 from sglang_omni.entrypoints.openapi import BYTES, EVENTS, describe, json_body
+from sglang_omni.entrypoints.outcomes import note_failure
 from sglang_omni.entrypoints.request_id import clients_id, new_id, rename
-from sglang_omni.entrypoints.speaking import Speaking
+from sglang_omni.entrypoints.speaking import ROUTE, Speaking
 from sglang_omni.entrypoints.sse import EventStream, event
 from sglang_omni.entrypoints.stages import (
     Count,
@@ -73,7 +74,7 @@ class SpeechRequest(SpeechItem):
         return self.stream or self.stream_format is not None
 
 
-def prepare(client: Client, asked: SpeechItem, id: str) -> tuple[Speaking, Format]:
+def prepare(client: Client, asked: SpeechItem, id: str, route: str = ROUTE) -> tuple[Speaking, Format]:
     """What can be said, and as which file: WAV where this machine lacks the encoder of another. Raises OmniError."""
     client.check_model(asked.model)
     if not asked.input.strip():
@@ -92,7 +93,7 @@ def prepare(client: Client, asked: SpeechItem, id: str) -> tuple[Speaking, Forma
         repetition_penalty=asked.repetition_penalty,
         max_frames=asked.max_new_tokens,
     )
-    speaking = Speaking(client, id, asked.input, asked.instructions, options, asked.speed)
+    speaking = Speaking(client, id, asked.input, asked.instructions, options, asked.speed, route)
     return speaking, format if format.available else WAV
 
 
@@ -119,22 +120,22 @@ DESCRIPTION = describe(
 )
 
 
-@router.post("/v1/audio/speech", **DESCRIPTION)
+@router.post(ROUTE, **DESCRIPTION)
 async def speech(request: Request) -> Response:
     asked = check(SpeechRequest, await read_object(request))
     speaking, format = prepare(request.app.state.omni, asked, new_id(clients_id(request, "speech")))
     rename(request, speaking.id)
-    return await first(_answer(asked, speaking, format), until_disconnected(request))
+    return await first(_answer(asked, speaking, format, request), until_disconnected(request))
 
 
-async def _answer(asked: SpeechRequest, speaking: Speaking, format: Format) -> Response:
+async def _answer(asked: SpeechRequest, speaking: Speaking, format: Format, request: Request) -> Response:
     headers = {**speaking.headers, "X-Audio-Format": format.name}
     if not asked.streams:
         file = await whole_file(speaking, format)
         headers["X-Finish-Reason"] = speaking.finish_reason
         return Response(file, media_type=format.media_type, headers=headers)
     as_events = asked.stream_format == "sse"
-    data = _sse(speaking, format) if as_events else _bytes(speaking, format)
+    data = _sse(speaking, format, request) if as_events else _bytes(speaking, format)
     opening = await anext(data)  # what fails before the first sound fails with a status
     media_type = "text/event-stream" if as_events else format.media_type
     return EventStream(opening, data, media_type=media_type, headers=headers)
@@ -157,7 +158,7 @@ async def _bytes(speaking: Speaking, format: Format) -> AsyncGenerator[bytes, No
     yield encoder.finish()
 
 
-async def _sse(speaking: Speaking, format: Format) -> AsyncGenerator[bytes, None]:
+async def _sse(speaking: Speaking, format: Format, request: Request) -> AsyncGenerator[bytes, None]:
     started = False
     try:
         async with aclosing(_bytes(speaking, format)) as pieces:
@@ -167,12 +168,14 @@ async def _sse(speaking: Speaking, format: Format) -> AsyncGenerator[bytes, None
     except OmniError as error:
         if not started:
             raise
+        note_failure(request)
         yield event({"type": "error", **body_of(error)})
         return
     except Exception:
         if not started:
             raise
         logger.exception("%s failed", speaking.id)  # the status has left: the stream itself must say it
+        note_failure(request)
         yield event({"type": "error", **error_body(500, OUR_FAULT)})
         return
     yield event({"type": "speech.audio.done", "usage": speaking.usage, "finish_reason": speaking.finish_reason})

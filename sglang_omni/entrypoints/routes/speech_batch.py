@@ -21,6 +21,7 @@ from sglang_omni.errors import OmniError, Unavailable
 
 router = APIRouter()
 
+ROUTE = "/v1/audio/speech/batch"
 AT_ONCE = 4  # items of one batch: other requests want to speak too
 
 
@@ -66,7 +67,7 @@ DESCRIPTION = describe(
 )
 
 
-@router.post("/v1/audio/speech/batch", **DESCRIPTION)
+@router.post(ROUTE, **DESCRIPTION)
 async def speech_batch(request: Request) -> Response:
     batch = check(SpeechBatchRequest, await read_object(request))
     id = new_id(clients_id(request, "speech-batch"))
@@ -78,7 +79,7 @@ async def speech_batch(request: Request) -> Response:
 
 def _prepare(client: Client, item: BatchItem, id: str, index: int) -> tuple[Speaking, Format]:
     try:
-        return prepare(client, item, f"{id}.item{index}")
+        return prepare(client, item, f"{id}.item{index}", ROUTE)
     except OmniError as error:
         if error.param is None:
             raise

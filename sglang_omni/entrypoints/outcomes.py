@@ -1,0 +1,54 @@
+"""How every request ended, counted by route."""
+
+from http import HTTPMethod
+
+from fastapi import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+NO_ROUTE = "none"  # refused on its way to one: a wrong key, an unknown path, a body that is too large
+
+
+def note_failure(request: Request) -> None:
+    """What is being answered failed after its status had left."""
+    request.state.failed = True
+
+
+class Outcomes:
+    """Outermost ASGI layer. A POST request ends as `finished`, `refused` (4xx), `failed` or `aborted`: by its client,
+    who left before the end."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != HTTPMethod.POST:
+            await self.app(scope, receive, send)
+            return
+        status, ended, left = 0, False, False
+
+        async def watched_receive() -> Message:
+            nonlocal left
+            message = await receive()
+            if message["type"] == "http.disconnect" and not ended:
+                left = True
+            return message
+
+        async def watched_send(message: Message) -> None:
+            nonlocal status, ended
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            else:
+                ended = not message.get("more_body", False)
+            await send(message)
+
+        try:
+            await self.app(scope, watched_receive, watched_send)
+        finally:
+            if left:
+                outcome = "aborted"
+            elif not ended or status >= 500 or scope["state"].get("failed"):
+                outcome = "failed"
+            else:
+                outcome = "refused" if status >= 400 else "finished"
+            route = getattr(scope.get("route"), "path", NO_ROUTE)
+            scope["app"].state.omni.metrics.request(route, outcome)
