@@ -29,7 +29,7 @@ def play(*trace: tuple[float, float]) -> Player:
         ([(7.0, 0.0), (9.0, 0.5)], 0, 0.0),
         ([(7.0, 0.5), (6.0, 0.5), (8.0, 0.5)], 0, 0.0),
     ],
-    ids=["one chunk", "just in time", "early", "late", "two late", "nothing is no chunk", "made before it was its turn"],
+    ids=["one chunk", "just in time", "early", "late", "two late", "nothing is no chunk", "made before its turn"],
 )
 def test_gaps(trace: list[tuple[float, float]], gaps: int, silence: float) -> None:
     player = play(*trace)
