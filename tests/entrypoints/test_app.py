@@ -1,5 +1,6 @@
 """Our routes in front of SGLang's own app, and error bodies around all of it."""
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,11 +17,13 @@ from tests.entrypoints.fakes import Fake
 
 
 @pytest.fixture(scope="module")
-def sglang_app() -> FastAPI:
+def sglang_app() -> Iterator[FastAPI]:
     from sglang.srt.entrypoints.http_server import app
 
+    routes, build = list(app.router.routes), app.build_middleware_stack
     install(app, None)
-    return app
+    yield app
+    app.router.routes[:], app.build_middleware_stack, app.middleware_stack = routes, build, None
 
 
 @pytest.fixture
