@@ -20,9 +20,10 @@ from tests.entrypoints.fakes import Fake
 def sglang_app() -> Iterator[FastAPI]:
     from sglang.srt.entrypoints.http_server import app
 
-    routes, build = list(app.router.routes), app.build_middleware_stack
+    routes, build, layers = list(app.router.routes), app.build_middleware_stack, list(app.user_middleware)
     install(app, None)
     yield app
+    app.user_middleware = layers
     app.router.routes[:], app.build_middleware_stack, app.middleware_stack = routes, build, None
 
 
