@@ -77,7 +77,11 @@ async def check_json(raw_request: Request) -> None:
         tools = body.get("tools") if isinstance(body, dict) else None
         for index, tool in enumerate(tools if isinstance(tools, list) else ()):
             if isinstance(tool, dict) and not isinstance(tool.get("type"), str | None):
-                fault = {"loc": ("body", "tools", index, "type"), "msg": "Input should be a string", "type": "string_type"}
+                fault = {
+                    "loc": ("body", "tools", index, "type"),
+                    "msg": "Input should be a string",
+                    "type": "string_type",
+                }
                 raise RequestValidationError([fault])
 
 

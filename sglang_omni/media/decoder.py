@@ -6,12 +6,15 @@ import resource
 import signal
 import socket
 import sys
+from importlib import import_module
 from multiprocessing.connection import wait
 from typing import Any
 
+import msgspec
+
 from sglang_omni.errors import MediaError
-from sglang_omni.media.pickles import receive, send
 from sglang_omni.media.policy import MediaPolicy, refusal
+from sglang_omni.media.wire import receive, send
 
 PATIENCE = 1.0
 """Seconds until it notices that its server is gone without a word."""
@@ -26,10 +29,12 @@ def serve(server: socket.socket, parent: int) -> None:
 
     while os.getppid() == parent:
         if wait([server], PATIENCE):
-            work, data, policy, name, asks, options = receive(server)
+            where, data, limits, name, asks, options = receive(server)
+            module, _, work = where.partition(":")
+            policy = msgspec.convert(limits, MediaPolicy, dec_hook=lambda kind, value: kind(value))
             if asks:
                 options["choose"] = choose
-            send(server, _outcome(work, data, policy, name, options))
+            send(server, _outcome(getattr(import_module(module), work), data, policy, name, options))
 
 
 def _outcome(work: Any, data: Any, policy: MediaPolicy, name: str, options: dict[str, Any]) -> tuple[str, Any]:
@@ -38,10 +43,10 @@ def _outcome(work: Any, data: Any, policy: MediaPolicy, name: str, options: dict
     try:
         return "result", work(bytes(data), policy, name, **options)
     except MediaError as error:
-        return "error", error
+        return "error", [str(error), error.param]
     except MemoryError:
         size = f"{policy.decode_bytes / 2**20:g} MiB of memory (--media-decode-bytes)"
-        return "error", refusal(name, f"decoding takes more than {size}")
+        return "error", [str(refusal(name, f"decoding takes more than {size}")), name]
 
 
 if __name__ == "__main__":

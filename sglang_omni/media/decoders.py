@@ -10,7 +10,6 @@ A file that hangs, bursts or crashes its decoder is refused; the server and the 
 """
 
 import os
-import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,10 +17,12 @@ from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import Any
 
+import numpy as np
+
 from sglang_omni.errors import MediaError
 from sglang_omni.media.deadline import Deadline
-from sglang_omni.media.pickles import pair, receive, send
 from sglang_omni.media.policy import MediaPolicy, refusal
+from sglang_omni.media.wire import pair, receive, send
 
 PATIENCE = 0.5
 """Seconds until a decoder whose request was cancelled is ended."""
@@ -46,9 +47,13 @@ class Decoders:
         answer: Callable[..., Any] | None = None,
         **options: Any,
     ) -> Any:
-        """`work(data, policy, name, **options)`. With `answer`, `work` also gets `choose`, which asks that one here."""
+        """`work(data, policy, name, **options)`, a function of a module; a data class comes back as a dict.
+
+        With `answer`, `work` also gets `choose`, which asks that one here.
+        """
         decoder = self._take()
-        task = work, pickle.PickleBuffer(data), policy, name, answer is not None, options
+        where = f"{work.__module__}:{work.__name__}"
+        task = where, np.frombuffer(data, np.uint8), policy, name, answer is not None, options
         try:
             result = decoder.run(task, deadline, answer)
         except MediaError:
@@ -106,7 +111,8 @@ class Decoder:
             if kind == "result":
                 return value
             if kind == "error":
-                raise value
+                message, param = value
+                raise MediaError(message, param=param)
             assert answer is not None
             send(self._socket, answer(*value))
 

@@ -46,7 +46,7 @@ class Loader:
         return await self._load(source, name, decode_audio)
 
     async def video(self, source: str | bytes, name: str, choose: ChooseFrames, with_sound: bool = False) -> Video:
-        return await self._load(source, name, decode_video, answer=choose, with_sound=with_sound)
+        return await self._load(source, name, decode_video, _video, answer=choose, with_sound=with_sound)
 
     def stop(self) -> None:
         self._downloads.shutdown(wait=False, cancel_futures=True)
@@ -78,3 +78,7 @@ class Loader:
             return await asyncio.get_running_loop().run_in_executor(pool, load)
         finally:
             cancelled.set()
+
+
+def _video(fields: dict[str, Any]) -> Video:
+    return Video(**fields)

@@ -19,7 +19,7 @@ from sglang_omni.media import MediaPolicy
 from sglang_omni.media.deadline import Deadline
 from sglang_omni.media.decoders import Decoders
 from sglang_omni.media.images import decode_image
-from sglang_omni.media.video import decode_video
+from sglang_omni.media.video import Video, decode_video
 from tests.media import hostile
 
 POLICY = MediaPolicy()
@@ -64,7 +64,7 @@ def test_the_server_chooses_the_frames(decoders: Decoders) -> None:
         asked.append((total, rate))
         return [3, 5]
 
-    video = run(decoders, decode_video, files.video(samples=files.tone(1.0)), answer=choose, with_sound=True)
+    video = Video(**run(decoders, decode_video, files.video(samples=files.tone(1.0)), answer=choose, with_sound=True))
     assert asked == [(50, 25.0)]
     assert video.frames.mean(axis=(1, 2, 3)) == pytest.approx([12, 20], abs=3)
     assert video.sound is not None
@@ -73,7 +73,7 @@ def test_the_server_chooses_the_frames(decoders: Decoders) -> None:
 def test_an_error_of_who_chooses_is_its_own(decoders: Decoders) -> None:
     with pytest.raises(ZeroDivisionError):
         run(decoders, decode_video, files.video(), answer=lambda total, rate: [1 // 0])
-    assert len(run(decoders, decode_video, files.video(), answer=lambda total, rate: [7]).frames) == 1
+    assert len(run(decoders, decode_video, files.video(), answer=lambda total, rate: [7])["frames"]) == 1
 
 
 @pytest.mark.parametrize(
