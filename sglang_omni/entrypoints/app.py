@@ -31,7 +31,7 @@ def make_tokenizer_manager(
 
     def init(server_args: Any, port_args: Any) -> Any:
         tokenizer_manager, templates = init_tokenizer_manager(server_args, port_args, OmniTokenizerManager)
-        tokenizer_manager.mm_processor.media.policy = media
+        tokenizer_manager.mm_processor.media.start(media)
         tokenizer_manager.signal_handler_class = CrashHandler
         tokenizer_manager.client = app.state.omni = Client(spec, model_path, tokenizer_manager, pipeline)
         return tokenizer_manager, templates

@@ -70,7 +70,7 @@ class OmniServingResponses(OpenAIServingResponses):
 
 
 async def check_json(raw_request: Request) -> None:
-    """SGLang's check of a JSON body before its model reads it, and of what the model of Anthropic's tools trips over."""
+    """SGLang's check of a JSON body, and of what the model of Anthropic's tools trips over."""
     await validate_json_request(raw_request)
     if raw_request.url.path.startswith(ANTHROPIC) and await raw_request.body():
         body = await raw_request.json()

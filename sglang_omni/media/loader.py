@@ -48,6 +48,11 @@ class Loader:
     async def video(self, source: str | bytes, name: str, choose: ChooseFrames, with_sound: bool = False) -> Video:
         return await self._load(source, name, decode_video, _video, answer=choose, with_sound=with_sound)
 
+    def start(self, policy: MediaPolicy) -> None:
+        """From now on it serves, by this policy."""
+        self.policy = policy
+        self._decoders.start()
+
     def stop(self) -> None:
         self._downloads.shutdown(wait=False, cancel_futures=True)
         self._others.shutdown(wait=False, cancel_futures=True)

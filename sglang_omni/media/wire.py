@@ -36,7 +36,7 @@ def send(sock: socket.socket, value: Any) -> None:
         return msgspec.msgpack.Ext(ARRAY, msgspec.msgpack.encode(place))
 
     head = msgspec.msgpack.encode(value, enc_hook=beside)
-    parts = [memoryview(head), *(memoryview(array.reshape(-1).view(np.uint8)) for array in arrays)]
+    parts = [memoryview(head), *(array.reshape(-1).view(np.uint8).data for array in arrays)]
     sock.sendall(struct.pack(f"={len(parts) + 1}Q", len(parts), *(part.nbytes for part in parts)))
     for part in parts:
         sock.sendall(part)
