@@ -27,7 +27,8 @@ THINKER = """\
       --context-length N          longest prompt and answer together
       --dtype DTYPE               auto, bfloat16, float32, ...
       --api-key KEY               ask clients for a key
-      --enable-metrics            Prometheus metrics under /metrics"""
+      --enable-metrics            SGLang's metrics under /metrics too"""
+COMMON = "device", "dtype", "slots", "threads", "log_level"  # options of every stage
 DTYPES = "auto", "float32", "bfloat16", "float16"
 MEDIA_LIMITS = {
     "max_bytes": (int, "bytes of one file (default: 256 MiB)"),
@@ -65,12 +66,13 @@ class ServeOptions:
     def stages(self, spec: ModelSpec, model_path: str, device: str) -> dict[str, StageOptions]:
         """How the sidecars of `spec` run; `device` is for those that none was asked for."""
         result = {}
+        common = {"device": device, "log_level": self.log_level}
         for stage in spec.stages:
             settings = {name: value for name, value in self.stage_settings[stage.name].items() if value is not None}
-            every = {name: settings.pop(name) for name in ("device", "dtype", "slots", "threads") if name in settings}
+            every = {name: settings.pop(name) for name in COMMON if name in settings}
             for name in settings.keys() - stage.options.keys():
                 raise ConfigError(f"{spec.served_name} has no {stage.name}.{name}")
-            result[stage.name] = StageOptions(model_path, **{"device": device, **every}, options=settings)
+            result[stage.name] = StageOptions(model_path, **{**common, **every}, options=settings)
         return result
 
 
@@ -240,6 +242,13 @@ def _add_stage(group: argparse._ArgumentGroup, stage: str, options: Mapping[str,
         metavar="N",
     )
     add("threads", "CPU threads (default: %(default)s)", type=whole, default=every.threads, metavar="N")
+    add(
+        "log_level",
+        "of this stage alone (default: that of --log-level)",
+        type=str.lower,
+        choices=LOG_LEVELS,
+        metavar="LVL",
+    )
     for name, option in options.items():
         add(name, option.help, type=whole, metavar="N", nargs="+" if option.many else None)
 

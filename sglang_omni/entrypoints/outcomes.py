@@ -24,26 +24,13 @@ class Outcomes:
         if scope["type"] != "http" or scope["method"] != HTTPMethod.POST:
             await self.app(scope, receive, send)
             return
-        status, ended, left = 0, False, False
+        status, left, counted = 0, False, False
 
-        async def watched_receive() -> Message:
-            nonlocal left
-            message = await receive()
-            if message["type"] == "http.disconnect" and not ended:
-                left = True
-            return message
-
-        async def watched_send(message: Message) -> None:
-            nonlocal status, ended
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            else:
-                ended = not message.get("more_body", False)
-            await send(message)
-
-        try:
-            await self.app(scope, watched_receive, watched_send)
-        finally:
+        def count(ended: bool) -> None:
+            nonlocal counted
+            if counted:
+                return
+            counted = True
             if left:
                 outcome = "aborted"
             elif not ended or status >= 500 or scope["state"].get("failed"):
@@ -52,3 +39,22 @@ class Outcomes:
                 outcome = "refused" if status >= 400 else "finished"
             route = getattr(scope.get("route"), "path", NO_ROUTE)
             scope["app"].state.omni.metrics.request(route, outcome)
+
+        async def watched_receive() -> Message:
+            nonlocal left
+            message = await receive()
+            left = left or message["type"] == "http.disconnect"
+            return message
+
+        async def watched_send(message: Message) -> None:
+            nonlocal status
+            await send(message)
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            elif not message.get("more_body"):
+                count(ended=True)
+
+        try:
+            await self.app(scope, watched_receive, watched_send)
+        finally:  # later than the end by SGLang's task that runs in the background of a stream
+            count(ended=False)

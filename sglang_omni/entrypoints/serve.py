@@ -118,7 +118,7 @@ def _start_sidecars(options: ServeOptions, spec: ModelSpec, model_path: Path, st
     started.callback(shutil.rmtree, sockets, ignore_errors=True)
     os.environ[ENVIRONMENT] = sockets
     stages = options.stages(spec, str(model_path), device)
-    sidecars = Sidecars.start(spec, stages, sockets, options.log_level)
+    sidecars = Sidecars.start(spec, stages, sockets)
     started.callback(sidecars.stop)
     pipeline = Pipeline(sockets, sidecars, spec.prompt_check(stages[spec.stages[0].name]))
     threading.Thread(target=_watch_start, args=(pipeline, started), name="watch-start", daemon=True).start()

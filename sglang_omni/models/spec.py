@@ -14,7 +14,8 @@ class StageOptions:
     """How one sidecar runs.
 
     `dtype` is a torch dtype's name or `auto` (the checkpoint's own); `slots` is how many requests it holds at once;
-    `threads` is the number of CPU threads its arithmetic uses; `options` are what the stage itself documents.
+    `threads` is the number of CPU threads its arithmetic uses; `log_level` is one of `config.LOG_LEVELS`; `options` are
+    what the stage itself documents.
     """
 
     model_path: str
@@ -22,6 +23,7 @@ class StageOptions:
     dtype: str = "auto"
     slots: int = 8
     threads: int = 1
+    log_level: str = "info"
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

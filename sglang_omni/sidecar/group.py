@@ -52,13 +52,11 @@ class Sidecars:
         self.processes = {name: self._start(name) for name in commands}
 
     @classmethod
-    def start(
-        cls, spec: ModelSpec, options: Mapping[str, StageOptions], sockets: str, log_level: str = "info"
-    ) -> "Sidecars":
+    def start(cls, spec: ModelSpec, options: Mapping[str, StageOptions], sockets: str) -> "Sidecars":
         """One process per stage of `spec`; `options` by stage name. Returns at once: readiness is a heartbeat."""
         commands = {}
         for stage in spec.stages:
-            config = SidecarConfig(spec.architecture, stage.name, sockets, os.getpid(), options[stage.name], log_level)
+            config = SidecarConfig(spec.architecture, stage.name, sockets, os.getpid(), options[stage.name])
             commands[stage.name] = [sys.executable, "-m", "sglang_omni.sidecar.process", config.to_json()]
         return cls(commands)
 

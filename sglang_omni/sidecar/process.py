@@ -30,7 +30,6 @@ class SidecarConfig:
     sockets: str
     parent: int  # process id of who started it
     options: StageOptions
-    log_level: str = "info"
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -82,7 +81,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server ends us in order
     config = SidecarConfig.from_json(sys.argv[1])
     logging.basicConfig(
-        level=config.log_level.upper(),
+        level=config.options.log_level.upper(),
         format=f"[%(asctime)s {config.stage}] %(message)s",
         datefmt="%Y-%m-%d %H:%M:%S",
     )

@@ -48,6 +48,28 @@ def test_health_and_models(server: Server, client: openai.OpenAI):
     assert set(httpx.get(f"{server.url}/v1/audio/voices").json()["voices"]) == set(VOICES)
 
 
+def test_metrics_and_a_line_in_the_log_tell_of_a_spoken_answer(server: Server):
+    def count(name: str, *labels: str) -> float:
+        """Of chats."""
+        line = "sglang_omni:" + name + "{" + ",".join([*labels, 'route="/v1/chat/completions"']) + "} "
+        page = httpx.get(f"{server.url}/metrics").text.splitlines()
+        return sum(float(found.removeprefix(line)) for found in page if found.startswith(line))
+
+    names = "time_to_first_audio_seconds_count", "real_time_factor_count", "audio_frames_total", "audio_seconds_total"
+    before = [count(name) for name in names]
+    finished = count("requests_total", 'outcome="finished"')
+    answer = httpx.post(f"{server.url}/v1/chat/completions", json=hello(max_tokens=8, **SPEAKING), timeout=60)
+    frames = answer.json()["usage"]["completion_tokens_details"]["audio_tokens"]
+    first, factor, made, seconds = (count(name) - was for name, was in zip(names, before, strict=True))
+    assert (first, factor, made) == (1, 1, frames)
+    assert seconds == pytest.approx(frames * 0.08, abs=0.1)
+    assert count("requests_total", 'outcome="finished"') == finished + 1
+    (line,) = [line for line in server.output().splitlines() if f"request={answer.headers['x-request-id']} " in line]
+    assert f"outcome=finished text_tokens=8 frames={frames} " in line
+    for stage in "thinker", "talker", "code2wav":
+        assert f'sglang_omni:stage_up{{stage="{stage}"}} 1.0' in httpx.get(f"{server.url}/metrics").text
+
+
 def wait_until_thinker_is_free(server: Server) -> None:
     """No request is left in SGLang's scheduler, and no KV but the prefix cache's is in use."""
     deadline = time.monotonic() + 5

@@ -17,6 +17,7 @@ from sglang_omni.entrypoints.checkpoint import check_can_speak, locate
 from sglang_omni.entrypoints.serve import check_port
 from sglang_omni.errors import CheckpointError, ConfigError, StartupError
 from sglang_omni.models import spec_of
+from sglang_omni.models.qwen3_omni import SPEC
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -150,6 +151,12 @@ def test_wrong_values(capsys: pytest.CaptureFixture[str], arguments: list[str], 
     with pytest.raises(SystemExit):
         cli.main(["serve", *arguments])
     assert sentence in capsys.readouterr().err
+
+
+def test_a_stage_has_a_log_level_of_its_own() -> None:
+    options = config.parse(["--log-level", "warning", "--talker-log-level", "DEBUG"])
+    stages = options.stages(SPEC, "model", "cpu")
+    assert {name: stage.log_level for name, stage in stages.items()} == {"talker": "debug", "code2wav": "warning"}
 
 
 def test_a_log_level_in_any_case(tiny_model: Path) -> None:
