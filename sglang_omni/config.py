@@ -55,6 +55,8 @@ class ServeOptions:
     model_name: str | None
     log_level: str
     text_only: bool
+    request_timeout: float | None  # seconds, as the next
+    shutdown_timeout: float
     allowed_local_media_path: Path
     allowed_media_domain: tuple[str, ...]
     allow_private_media: bool
@@ -183,6 +185,19 @@ def parser(program: str = "sgl-omni serve") -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         default=False,
         help="answer with text alone; load neither talker nor code2wav",
+    )
+    add(
+        "--request-timeout",
+        type=positive(float),
+        metavar="S",
+        help="seconds that a request may take (default: no limit)",
+    )
+    add(
+        "--shutdown-timeout",
+        type=positive(float),
+        default=30.0,
+        metavar="S",
+        help="seconds that SIGTERM waits for requests (default: %(default)g)",
     )
     add("--config", type=Path, metavar="FILE", help="read options from a page of YAML; those written here win over it")
 

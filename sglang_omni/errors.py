@@ -7,6 +7,7 @@ OmniError                    our own fault                          500
 ├── ModelNotFound            another model's name                   404
 ├── Overloaded               no room now, try again                 429
 ├── Unavailable              a stage is down or still starting      503
+├── TimedOut                 it took longer than a request may      504
 ├── RequestFailed            a stage failed on this request         500
 └── StartupError             the server cannot start
     ├── CheckpointError      the checkpoint lacks something
@@ -53,6 +54,10 @@ class Overloaded(OmniError):
 
 class Unavailable(OmniError):
     status = 503
+
+
+class TimedOut(OmniError):
+    status = 504
 
 
 class RequestFailed(OmniError):

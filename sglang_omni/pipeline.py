@@ -18,7 +18,7 @@ import zmq
 import zmq.asyncio
 
 from sglang_omni import errors
-from sglang_omni.errors import InvalidRequest, OmniError, RequestFailed, Unavailable
+from sglang_omni.errors import InvalidRequest, OmniError, Overloaded, RequestFailed, Unavailable
 from sglang_omni.sidecar import messages
 from sglang_omni.sidecar.group import Sidecars
 from sglang_omni.sidecar.messages import Abort, Chunk, Failed, Finish, Heartbeat, Message, Start
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.25
 LATE_SECONDS = 1.0
+MAX_UNREAD_BYTES = 2**30  # of the sound of all requests together
 STUCK_SECONDS = 30.0  # a stage that is alive but has not beaten for this long counts as stuck
 
 
@@ -43,9 +44,18 @@ class Speech:
         self.arrived = 0.0  # when what was read last had come, on the monotonic clock
         self.finish_reason: str | None = None
         self.usage: dict[str, int] = {}
+        self.unread = 0  # bytes
 
     def put(self, item: bytes | Finish | OmniError) -> None:
         self._arrived.put_nowait((time.monotonic(), item))
+        self.unread += _size(item)
+
+    def fail(self, error: OmniError) -> None:
+        """At once: what is unread is dropped."""
+        while not self._arrived.empty():
+            self._arrived.get_nowait()
+        self.unread = 0
+        self.put(error)
 
     @property
     def frames(self) -> int:
@@ -63,6 +73,7 @@ class Speech:
             if isinstance(item, Finish):
                 self.finish_reason, self.usage = item.reason, item.usage
             else:
+                self.unread -= _size(item)
                 yield item
 
 
@@ -123,8 +134,8 @@ class Pipeline:
 
     def _deliver(self, message: Message) -> None:
         if isinstance(message, Heartbeat):
-            if message.pid != self.sidecars.pid(message.stage):
-                return  # the last words of one that has been replaced
+            if message.stage not in self.stages or message.pid != self.sidecars.pid(message.stage):
+                return  # of one that has been replaced, or of none
             self._seen.add(message.stage)
             self._beats[message.stage] = time.monotonic()
             self._states[message.stage] = message.state
@@ -147,6 +158,7 @@ class Pipeline:
             await asyncio.sleep(WATCH_SECONDS)
             if time.monotonic() - asleep > LATE_SECONDS:
                 continue  # the loop was held up: heartbeats may lie unread
+            self._limit_unread()
             states = self.health()
             for name in states:
                 if states[name] == "stuck":
@@ -166,6 +178,20 @@ class Pipeline:
             self.restarts[name] += 1
             self._beats.pop(name, None)
             self._states.pop(name, None)
+
+    def _limit_unread(self) -> None:
+        """Clients that read as a player does leave minutes unread, and those that do not read leave all."""
+        total = sum(speech.unread for speech in self._speeches.values())
+        for id, speech in sorted(self._speeches.items(), key=lambda item: -item[1].unread):
+            if total <= MAX_UNREAD_BYTES:
+                return
+            total -= speech.unread
+            logger.warning("%s ended: %d bytes of its sound were not read", id, speech.unread)
+            self._give_up(id, speech, Overloaded("too much sound waits to be read on this server, most of it here"))
+
+    def _give_up(self, id: str, speech: Speech, error: OmniError) -> None:
+        speech.fail(error)
+        self.abort(id)
 
     def _fail_all(self, error: OmniError) -> None:
         for speech in self._speeches.values():
@@ -205,6 +231,12 @@ class Pipeline:
             [Start(request_id, params, stages), Chunk(request_id, text_ids), Finish(request_id, "stop")]
         )
 
+    def give_up(self, prefix: str) -> None:
+        """Ends every request whose id begins so; who listens hears of it at once."""
+        for id, speech in self._speeches.items():
+            if id.startswith(prefix) and not speech.finished:
+                self._give_up(id, speech, RequestFailed("the request was aborted"))
+
     def abort(self, request_id: str) -> None:
         for outbox in self._outboxes.values():
             outbox.send([Abort(request_id)])
@@ -233,6 +265,10 @@ class Pipeline:
     def states(self) -> dict[str, dict[str, int]]:
         """What each stage said it holds in its last heartbeat: `slots`, `free`, `waiting`."""
         return self._states
+
+
+def _size(item: object) -> int:
+    return len(item) if isinstance(item, bytes) else 0
 
 
 def _and(names: list[str]) -> str:

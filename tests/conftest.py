@@ -1,12 +1,11 @@
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from sglang_omni.entrypoints import directory
 from sglang_omni.models.qwen3_omni.demo import cached_demo_model
-from sglang_omni.sidecar.port import make_directory
 
 torch.set_num_threads(1)  # on busy cores, threads that wait for each other cost ten times what they save
 
@@ -26,6 +25,6 @@ def tiny_model() -> Path:
 @pytest.fixture(scope="module")
 def sockets() -> Iterator[str]:
     """A directory for the sockets of stages."""
-    directory = make_directory()
-    yield directory
-    shutil.rmtree(directory)
+    path = directory.make()
+    yield path
+    directory.remove(path)

@@ -121,13 +121,8 @@ class OmniServingChat(OpenAIServingChat):
         if not isinstance(request, ChatRequest):
             return await super()._handle_non_streaming_request(adapted_request, request, raw_request)
         try:
-            if request.speaks:
-                watch = until_disconnected(raw_request)
-                return await first(self._speak_whole(adapted_request, request, raw_request), watch)
-            answer = _with_usage(await self._text(adapted_request, request, raw_request))
-            for choice in answer["choices"]:
-                finish_choice(choice, None)
-            return _json(answer)
+            answer = self._speak_whole if request.speaks else self._write_whole
+            return await first(answer(adapted_request, request, raw_request), until_disconnected(raw_request))
         except Refused as refused:
             return refused.response
         except OmniError as error:
@@ -149,6 +144,14 @@ class OmniServingChat(OpenAIServingChat):
         if delivery:
             delivery.text(response.usage.completion_tokens)
         return response
+
+    async def _write_whole(
+        self, adapted_request: GenerateReqInput, request: ChatRequest, raw_request: Request
+    ) -> Response:
+        answer = _with_usage(await self._text(adapted_request, request, raw_request))
+        for choice in answer["choices"]:
+            finish_choice(choice, None)
+        return _json(answer)
 
     async def _speak_whole(
         self, adapted_request: GenerateReqInput, request: ChatRequest, raw_request: Request
@@ -180,16 +183,22 @@ class OmniServingChat(OpenAIServingChat):
     ) -> Any:
         if not isinstance(request, ChatRequest):
             return await super()._handle_streaming_request(adapted_request, request, raw_request)
-        events = self._stream(adapted_request, request, raw_request)
         try:
-            opening = await anext(events)  # what is refused now is refused with a status
+            begin = self._begin(adapted_request, request, raw_request)
+            return await first(begin, until_disconnected(raw_request))
         except Refused as refused:
             return refused.response
         except OmniError as error:
             return error_response(error)
         except ValueError as error:
             return self.create_error_response(str(error))
-        return EventStream(opening, events, background=self.tokenizer_manager.create_abort_task(adapted_request))
+
+    async def _begin(
+        self, adapted_request: GenerateReqInput, request: ChatRequest, raw_request: Request
+    ) -> EventStream:
+        events = self._stream(adapted_request, request, raw_request)
+        opening = await anext(events)  # what is refused now is refused with a status
+        return EventStream(opening, events)
 
     async def _stream(
         self, adapted_request: GenerateReqInput, request: ChatRequest, raw_request: Request

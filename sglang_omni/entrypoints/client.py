@@ -60,6 +60,11 @@ class Client:
         """Whether somebody waits for the sound of a request."""
         return self._pipeline is not None and self._pipeline.listens_to(request_id)
 
+    def abort_speech(self, prefix: str) -> None:
+        """Of every request whose id begins so."""
+        if self._pipeline is not None:
+            self._pipeline.give_up(prefix)
+
     def voice(self, asked: str | VoiceId | None, param: str) -> str:
         """A known voice, asked for in any case. Raises InvalidRequest naming the known ones."""
         name = asked.id if isinstance(asked, VoiceId) else asked

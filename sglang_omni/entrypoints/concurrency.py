@@ -8,21 +8,22 @@ from fastapi import Request
 from fastapi.responses import Response
 
 POLL_SECONDS = 0.5
+AHEAD = 16  # items that sources may be ahead of who reads them
 
 
 async def interleave(**sources: AsyncIterable[Any]) -> AsyncGenerator[tuple[str, Any], None]:
     """(name, item) of every source as they come. The first error ends all; so does closing the generator."""
-    arrived: asyncio.Queue[tuple[str, Any, BaseException | None]] = asyncio.Queue()
+    arrived: asyncio.Queue[tuple[str, Any, BaseException | None]] = asyncio.Queue(AHEAD)
     end = object()
 
     async def pump(name: str, source: AsyncIterable[Any]) -> None:
         error = None
         try:
             async for item in source:
-                arrived.put_nowait((name, item, None))
+                await arrived.put((name, item, None))
         except Exception as raised:  # handed to whoever iterates
             error = raised
-        arrived.put_nowait((name, end, error))
+        await arrived.put((name, end, error))
 
     tasks = [asyncio.create_task(pump(name, source)) for name, source in sources.items()]
     running = len(tasks)

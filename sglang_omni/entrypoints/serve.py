@@ -1,22 +1,25 @@
 """From options to a running server: look everything over, start the sidecars, start SGLang."""
 
+import asyncio
 import errno
 import os
 import shlex
-import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 from contextlib import ExitStack
 from functools import partial
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
 from sglang_omni.config import ServeOptions
+from sglang_omni.entrypoints import directory
 from sglang_omni.entrypoints.checkpoint import check_can_speak, locate
 from sglang_omni.entrypoints.interrupt import on_interrupt
 from sglang_omni.errors import StartupError
@@ -27,6 +30,7 @@ if TYPE_CHECKING:  # heavy: what is wrong with the options is said before they a
     from sglang_omni.pipeline import Pipeline
 
 POLL_SECONDS = 0.1
+LONGEST_END = 20.0  # seconds, once no request runs
 
 
 def serve(options: ServeOptions) -> int:
@@ -81,12 +85,16 @@ def _run(options: ServeOptions, spec: ModelSpec, model_path: Path, started: Exit
     assert_registered(spec.architecture)
     if not options.text_only:
         check_server_args(args)
-    pipeline = None if options.text_only else _start_sidecars(options, spec, model_path, started)
+    directory.remove_abandoned()
+    tempfile.tempdir = home = directory.make()  # SGLang makes its sockets where temporary files are
+    started.callback(directory.remove, home)
+    pipeline = None if options.text_only else _start_sidecars(options, spec, model_path, home, started)
     args.resolve_once()
 
     from sglang.srt.entrypoints.http_server import app, launch_server
 
     from sglang_omni.entrypoints.app import install, make_tokenizer_manager
+    from sglang_omni.entrypoints.running import RunningRequests
     from sglang_omni.media import MediaPolicy
     from sglang_omni.thinker.scheduler import run_scheduler_process
 
@@ -96,26 +104,37 @@ def _run(options: ServeOptions, spec: ModelSpec, model_path: Path, started: Exit
         private=options.allow_private_media,
         **options.media_limits,
     )
-    install(app, pipeline, max_body_bytes=2 * media.max_bytes)
+    requests = RunningRequests(options.request_timeout)
+    install(app, pipeline, 2 * media.max_bytes, requests)
     started.callback(lambda: hasattr(app.state, "omni") and app.state.omni.thinker.stop_watching())
+
+    async def drain() -> None:
+        await requests.drain(options.shutdown_timeout)
+        if pipeline is not None:
+            await pipeline.stop()
+            await asyncio.to_thread(pipeline.sidecars.stop)
+        end = threading.Timer(LONGEST_END, _end, [started])  # of what may hang, as a client that reads nothing
+        end.daemon = True
+        end.start()
+
     launch_server(
         args,
-        init_tokenizer_manager_func=make_tokenizer_manager(app, spec, model_path, pipeline, media),
+        init_tokenizer_manager_func=make_tokenizer_manager(app, spec, model_path, pipeline, media, drain),
         run_scheduler_process_func=run_scheduler_process,
         launch_callback=partial(_announce, options, args.served_model_name, pipeline),
     )
 
 
-def _start_sidecars(options: ServeOptions, spec: ModelSpec, model_path: Path, started: ExitStack) -> "Pipeline":
+def _start_sidecars(
+    options: ServeOptions, spec: ModelSpec, model_path: Path, sockets: str, started: ExitStack
+) -> "Pipeline":
     import torch
 
     from sglang_omni.pipeline import Pipeline
     from sglang_omni.sidecar.group import Sidecars
-    from sglang_omni.sidecar.port import ENVIRONMENT, make_directory
+    from sglang_omni.sidecar.port import ENVIRONMENT
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    sockets = make_directory()
-    started.callback(shutil.rmtree, sockets, ignore_errors=True)
     os.environ[ENVIRONMENT] = sockets
     stages = options.stages(spec, str(model_path), device)
     sidecars = Sidecars.start(spec, stages, sockets)
@@ -148,6 +167,14 @@ def _announce(options: ServeOptions, name: str, pipeline: "Pipeline | None") -> 
     )
 
 
+def _end(started: ExitStack) -> None:
+    started.close()
+    os._exit(0)
+
+
 def _kill_children() -> None:
+    """All but Python's resource tracker, which ends by itself when it has removed what they shared."""
+    tracker = resource_tracker._resource_tracker._pid  # type: ignore[attr-defined]
     for child in psutil.Process().children(recursive=True):
-        child.kill()
+        if child.pid != tracker:
+            child.kill()

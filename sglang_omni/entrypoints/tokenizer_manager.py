@@ -1,7 +1,9 @@
 """SGLang's TokenizerManager, the way of every request to the thinker, with checks in front."""
 
+import asyncio
 import copy
-from collections.abc import AsyncGenerator, Callable
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -19,11 +21,16 @@ from sglang_omni.entrypoints.request_id import claim
 from sglang_omni.thinker.forwarder import SPEECH
 from sglang_omni.thinker.seeds import next_seed
 
+POLL_SECONDS = 0.1
+ABORT_SECONDS = 2.0
+
 
 class OmniTokenizerManager(TokenizerManager):
     """What is wrong with a request is a ClientError, for our code and SGLang's alike."""
 
     client: Client
+    drain: Callable[[], Awaitable[None]]
+    """Ends whatever is to end before SGLang's processes do."""
 
     @property
     def serving_chat_class(self) -> Callable[..., OmniServingChat]:
@@ -33,6 +40,23 @@ class OmniTokenizerManager(TokenizerManager):
         """From now on the end of a process is no crash."""
         if self._subprocess_watchdog is not None:
             self._subprocess_watchdog.stop()
+
+    def abort_request(self, rid: str = "", abort_all: bool = False) -> None:
+        """Of requests that speak, also those whose text is complete."""
+        super().abort_request(rid, abort_all)
+        if rid or abort_all:
+            self.client.abort_speech("" if abort_all else rid)
+
+    async def sigterm_watchdog(self) -> None:
+        """SGLang's knows of the thinker's requests alone, waits for them without a limit, and looks rarely."""
+        while not self.gracefully_exit:
+            await asyncio.sleep(POLL_SECONDS)
+        await self.drain()
+        self.abort_request(abort_all=True)  # those that no client waits for
+        last_words = time.monotonic() + ABORT_SECONDS
+        while self.rid_to_state and time.monotonic() < last_words:
+            await asyncio.sleep(POLL_SECONDS)
+        await super().sigterm_watchdog()
 
     async def generate_request(self, obj: Any, request: Request | None = None) -> AsyncGenerator[Any, None]:
         obj.is_single = True  # until SGLang looks: what it cleans up with asks, also after a refusal

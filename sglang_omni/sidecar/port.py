@@ -1,7 +1,6 @@
 """Where messages leave and arrive: ZeroMQ over Unix sockets in a directory that only this user can enter."""
 
 import logging
-import tempfile
 from pathlib import Path
 
 import zmq
@@ -13,11 +12,6 @@ logger = logging.getLogger(__name__)
 
 ENVIRONMENT = "SGLANG_OMNI_SOCKETS"
 HTTP = "http"  # the address of the process that answers clients
-
-
-def make_directory() -> str:
-    """A fresh directory, mode 0700, for the sockets of one server."""
-    return tempfile.mkdtemp(prefix="sglang-omni-")
 
 
 def address(directory: str, name: str) -> str:

@@ -16,6 +16,7 @@ from starlette.background import BackgroundTasks
 from sglang_omni.entrypoints.app import install
 from sglang_omni.entrypoints.chat import OmniServingChat
 from sglang_omni.entrypoints.client import Client
+from sglang_omni.entrypoints.running import RunningRequests
 from sglang_omni.errors import OmniError
 from sglang_omni.models.qwen3_omni import SPEC
 from sglang_omni.pipeline import Speech
@@ -158,6 +159,7 @@ class Fake:
     app: FastAPI
     thinker: FakeThinker
     pipeline: FakePipeline
+    requests: RunningRequests
 
 
 def templates() -> Any:
@@ -178,5 +180,6 @@ def make(tokenizer: Any, text_only: bool = False, pipeline: FakePipeline | None 
     used: Any = None if text_only else pipeline
     client = app.state.omni = Client(spec, None, thinker, used)  # type: ignore[arg-type]
     app.state.openai_serving_chat = OmniServingChat(thinker, templates(), client=client)
-    install(app, used)
-    return Fake(app, thinker, pipeline)
+    requests = RunningRequests()
+    install(app, used, requests=requests)
+    return Fake(app, thinker, pipeline, requests)
