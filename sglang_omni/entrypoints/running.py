@@ -89,6 +89,7 @@ class RunningRequests:
                 raise
             error = request.error or TimedOut(f"the request took longer than {self._seconds:g} s (--request-timeout)")
             if request.started:  # it will have no status that says so
+                scope["state"]["failed"] = True
                 logger.warning("%s ended: %s", scope["state"]["request_id"], error)
             with suppress(TimeoutError):  # it does not read
                 await asyncio.wait_for(request.fail(error), FAREWELL_SECONDS)
