@@ -14,14 +14,13 @@ CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,re
 
 def test_answers_are_as_described(server: Server, tmp_path: Path) -> None:
     command = [
-        Path(sys.executable).with_name("schemathesis"),
-        "run",
+        *(sys.executable, "-m", "schemathesis.cli", "run"),
         f"{server.url}/openapi.json",
         "--phases=fuzzing",
-        "--max-examples=10",
+        "--max-examples=8",
         f"--checks={CHECKS}",
         "--seed=1",
-        "--max-time=80",
+        "--max-time=60",
         "--request-timeout=60",
         "--generation-database=none",
         "--warnings=off",
