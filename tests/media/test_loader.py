@@ -105,7 +105,7 @@ def test_who_waits_too_long_for_a_download_is_told_to_come_again(monkeypatch: py
         assert isinstance(results[5], Overloaded)
         assert (results[5].status, results[5].param) == (429, "images[5]")
 
-    scenario(test, 5, replace(POLICY, fetch_seconds=0.3))
+    scenario(test, 5, replace(POLICY, fetch_seconds=1.0))
 
 
 @pytest.mark.parametrize("work", ["download", "decoding"])
