@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sglang_omni.errors import InvalidRequest, Unavailable
-from sglang_omni.pipeline import Pipeline
+from sglang_omni.errors import InvalidRequest, RequestFailed, Unavailable
+from sglang_omni.pipeline import Pipeline, Speech
 from sglang_omni.sidecar.messages import Chunk, Finish, Heartbeat, Start
 from sglang_omni.sidecar.port import HTTP, Inbox, Outbox
 from sglang_omni.sidecar.scheduler import Scheduler
@@ -169,3 +169,16 @@ def test_a_finish_for_a_stranger_is_ignored(stages):
 
 def test_only_the_owner_enters_the_socket_directory(sockets):
     assert stat.S_IMODE(Path(sockets).stat().st_mode) == 0o700
+
+
+def test_the_rest_of_a_speech_that_fails_is_dropped():
+    async def run() -> None:
+        speech = Speech()
+        speech.put(b"ab" * 10)
+        assert speech.unread == 20
+        speech.fail(RequestFailed("the request was aborted"))
+        assert speech.unread == 0
+        with pytest.raises(RequestFailed, match="aborted"):
+            await anext(aiter(speech))
+
+    asyncio.run(run())

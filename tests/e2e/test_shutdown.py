@@ -1,0 +1,93 @@
+"""However a server ends, nothing of it stays."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.server import ROOT, Server
+from tests.e2e.test_server import hello
+
+SPEECH = {"input": "One two three four five. " * 8, "max_new_tokens": 40, "seed": 1, "response_format": "pcm"}
+ENDLESS = {"max_tokens": 3000, "min_tokens": 3000, "ignore_eos": True}
+REQUEST_SECONDS, SHUTDOWN_SECONDS = 4, 8
+
+
+def belongings(server: Server) -> list[Path]:
+    """Its directory, and the shared memory that has a link there."""
+    home = server.sockets()
+    return [home, *(link.readlink() for link in home.iterdir() if link.is_symlink())]
+
+
+def wait_until_gone(pids: list[int], seconds: float = 10) -> None:
+    ended = time.monotonic() + seconds
+    while alive := [pid for pid in pids if Path(f"/proc/{pid}/exe").exists()]:
+        assert time.monotonic() < ended, f"{alive} outlived the server"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> list[Path]:
+    """What a server has left that was ended by kill -9."""
+    server = Server(tmp_path_factory.mktemp("killed") / "log").start()
+    family, left = server.processes(), belongings(server)
+    assert len(left) > 1
+    assert all(path.exists() for path in left)
+    assert left[0].stat().st_mode & 0o777 == 0o700
+    assert any(path.is_socket() for path in left[0].glob("tmp*")), "SGLang's sockets lie elsewhere"
+    os.kill(server.process.pid, signal.SIGKILL)
+    server.process.wait(5)
+    wait_until_gone(family)
+    return left
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, killed: list[Path]) -> Iterator[Server]:
+    limits = "--request-timeout", str(REQUEST_SECONDS), "--shutdown-timeout", str(SHUTDOWN_SECONDS)
+    server = Server(tmp_path_factory.mktemp("ends") / "log", (ROOT / "scripts" / "serve", *limits)).start()
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.stop()
+
+
+def test_the_next_server_removes_what_a_killed_one_left(killed: list[Path], server: Server):
+    assert not any(path.exists() for path in killed)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_request_that_takes_too_long_is_ended_in_every_stage(server: Server, stream: bool):
+    body = hello(**ENDLESS, modalities=["text", "audio"], stream=stream)
+    begun = time.monotonic()
+    answer = httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=60)
+    assert REQUEST_SECONDS <= time.monotonic() - begun < REQUEST_SECONDS + 3
+    assert answer.status_code == (200 if stream else 504)
+    assert "--request-timeout" in answer.text
+    assert not stream or answer.text.endswith("data: [DONE]\n\n")
+    server.wait_until_free(2)
+
+
+def test_sigterm_finishes_what_runs_and_leaves_nothing(server: Server):
+    whole = httpx.post(f"{server.url}/v1/audio/speech", json=SPEECH, timeout=30).content
+    family, left = server.processes(), belongings(server)
+    with httpx.stream("POST", f"{server.url}/v1/audio/speech", json={**SPEECH, "stream": True}, timeout=30) as answer:
+        pieces = answer.iter_bytes()
+        data = next(pieces)
+        os.kill(server.process.pid, signal.SIGTERM)
+        time.sleep(0.3)
+        late = httpx.post(f"{server.url}/v1/chat/completions", json=hello(max_tokens=3), timeout=10)
+        assert late.status_code == 503
+        assert late.headers["retry-after"]
+        assert "going down" in late.json()["error"]["message"]
+        assert server.health()[0] == 503
+        data += b"".join(pieces)
+    assert data == whole
+    assert server.process.wait(SHUTDOWN_SECONDS + 10) == 0
+    wait_until_gone(family)
+    assert not any(path.exists() for path in left)
+    assert "Traceback" not in server.output()
