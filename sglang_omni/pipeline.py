@@ -22,7 +22,7 @@ from sglang_omni.errors import InvalidRequest, OmniError, Overloaded, RequestFai
 from sglang_omni.sidecar import messages
 from sglang_omni.sidecar.group import Sidecars
 from sglang_omni.sidecar.messages import Abort, Chunk, Failed, Finish, Heartbeat, Message, Start
-from sglang_omni.sidecar.port import HTTP, Outbox, address
+from sglang_omni.sidecar.port import HTTP, Outbox, receive_at
 
 logger = logging.getLogger(__name__)
 
@@ -117,8 +117,7 @@ class Pipeline:
 
     async def _receive(self) -> None:
         socket = zmq.asyncio.Context.instance().socket(zmq.PULL)
-        socket.set(zmq.RCVHWM, 0)
-        socket.bind(address(self.directory, HTTP))
+        receive_at(socket, self.directory, HTTP)
         try:
             while True:
                 packet = await socket.recv()

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Coroutine
 from typing import Any
 
 from fastapi import Request
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 
 POLL_SECONDS = 0.5
 AHEAD = 16  # items that sources may be ahead of who reads them
@@ -66,7 +66,7 @@ async def first(*coroutines: Coroutine) -> Any:
 async def until_disconnected(request: Request) -> Response:
     while not await request.is_disconnected():
         await asyncio.sleep(POLL_SECONDS)
-    return Response(status_code=499)  # nobody reads it
+    return JSONResponse({"error": "the client has left"}, 499)  # for the log: nobody reads it
 
 
 async def _cancel(tasks: list[asyncio.Task]) -> None:

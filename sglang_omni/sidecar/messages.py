@@ -103,4 +103,7 @@ def encode(messages: list[Message]) -> bytes:
 
 def decode(packet: bytes) -> list[Message]:
     """Raises ValueError for a packet that is not a list of messages."""
-    return _decoder.decode(packet)
+    try:
+        return _decoder.decode(packet)
+    except RecursionError:
+        raise ValueError("nested too deep") from None

@@ -12,6 +12,8 @@ logger = logging.getLogger(__name__)
 
 ENVIRONMENT = "SGLANG_OMNI_SOCKETS"
 HTTP = "http"  # the address of the process that answers clients
+MAX_PACKET_BYTES = 2**28
+"""Four times what a prompt that fills the talker's slot with media brings along; who sends more is hung up on."""
 
 
 def address(directory: str, name: str) -> str:
@@ -34,13 +36,19 @@ class Outbox:
         self._socket.close()
 
 
+def receive_at(socket: zmq.Socket, directory: str, name: str) -> None:
+    """Makes a PULL socket the one that receives what others send to `name`."""
+    socket.set(zmq.RCVHWM, 0)
+    socket.set(zmq.MAXMSGSIZE, MAX_PACKET_BYTES)
+    socket.bind(address(directory, name))
+
+
 class Inbox:
     """Receives what others send to `name`."""
 
     def __init__(self, directory: str, name: str):
         self._socket: zmq.Socket = zmq.Context.instance().socket(zmq.PULL)
-        self._socket.set(zmq.RCVHWM, 0)
-        self._socket.bind(address(directory, name))
+        receive_at(self._socket, directory, name)
 
     def receive(self, timeout_ms: int) -> list[Message]:
         """Everything that has arrived; waits up to `timeout_ms` for the first packet."""
