@@ -28,6 +28,7 @@ from sglang_omni.entrypoints.stages import (
     TopP,
     VoiceId,
     given,
+    told,
 )
 from sglang_omni.errors import InvalidRequest
 
@@ -48,7 +49,7 @@ RequestId = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH, pattern=f"
 
 class AudioOutput(Section):
     voice: str | VoiceId | None = None
-    format: str | None = None
+    format: Annotated[str, told(*WHOLE_FORMATS)] | None = None
 
 
 class StreamOptions(Section):
@@ -98,7 +99,7 @@ class ChatRequest(ChatCompletionRequest):
     videos: list[str] | None = None
     video_fps: Rate | None = None
     video_max_frames: Count | None = None
-    modalities: list[str] = Field(default=["text"])
+    modalities: list[Annotated[str, told("text", "audio")]] = Field(default=["text"])
     audio: AudioOutput | None = None
     stage_sampling: StageSampling | None = None
     stage_params: StageParams | None = None

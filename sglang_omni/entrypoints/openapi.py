@@ -15,6 +15,8 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
+from sglang_omni.entrypoints.descriptions import DESCRIPTIONS
+
 OURS = "sglang-omni"
 SGLANG = "SGLang"
 COMPONENTS = "#/components/schemas/"
@@ -137,6 +139,10 @@ def form_body(model: type[BaseModel], **properties: Any) -> dict[str, Any]:
 def _closed(model: type[BaseModel], properties: dict[str, Any]) -> dict[str, Any]:
     schema = model.model_json_schema(ref_template=COMPONENTS + "{model}")
     schema["properties"].update(properties)
+    for part in (schema, *schema.get("$defs", {}).values()):
+        for name, field in part.get("properties", {}).items():
+            if name in DESCRIPTIONS and "description" not in field:
+                part["properties"][name] = {**field, "description": DESCRIPTIONS[name]}
     return {**schema, "additionalProperties": False}
 
 

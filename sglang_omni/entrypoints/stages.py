@@ -18,6 +18,11 @@ StopString = Annotated[str, Field(min_length=1, max_length=1000)]
 Stop = StopString | Annotated[list[StopString], Field(max_length=4)]
 
 
+def told(*names: str) -> Any:
+    """For a string of which the schema tells the possible values; a sentence refuses others."""
+    return Field(json_schema_extra={"enum": [*names]})
+
+
 class Section(BaseModel):
     """A part of a request in which an unknown field is an error, and null means left out."""
 

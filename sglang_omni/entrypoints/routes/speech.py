@@ -33,6 +33,7 @@ from sglang_omni.entrypoints.stages import (
     TopK,
     TopP,
     VoiceId,
+    told,
 )
 from sglang_omni.errors import InvalidRequest, OmniError
 
@@ -48,7 +49,7 @@ class SpeechSettings(Section):
 
     model: str | None = None
     voice: str | VoiceId | None = None
-    response_format: str = "wav"
+    response_format: Annotated[str, told(*FORMATS)] = "wav"
     speed: Annotated[float, Field(ge=0.25, le=4.0)] = 1.0
     instructions: Annotated[str, Field(max_length=4096)] | None = None
     seed: Seed | None = None

@@ -1,0 +1,42 @@
+"""What `/openapi.json` says of fields that are this server's own, or mean more here than in OpenAI's API."""
+
+SOURCE = "local paths, HTTP(S) URLs or data URIs, placed before the text of the last user message"
+VOICE = "A name from `GET /v1/audio/voices`, in any case; `default`; or an object with the name as `id`"
+
+DESCRIPTIONS = {
+    "model": "The name in `GET /v1/models`; left out, it is that one",
+    "modalities": "`text`, `audio` or both; with `audio` the answer is spoken",
+    "audio": "How the answer sounds, with `audio` in `modalities`; left out, the default voice",
+    "voice": VOICE,
+    "images": f"Pictures: {SOURCE}",
+    "audios": f"Sounds: {SOURCE}",
+    "videos": f"Videos: {SOURCE}",
+    "use_audio_in_video": "Whether the sound of videos is heard too",
+    "video_fps": "Frames per second that are looked at",
+    "video_max_frames": "Most frames that are looked at",
+    "stage_sampling": "How each stage chooses; wins over the fields outside it",
+    "stage_params": "What a stage is told beside sampling",
+    "talker": "The stage that says the words, as codec frames",
+    "thinker": "The stage that finds the words",
+    "code_predictor": "The part of the talker that fills in a frame's other codes",
+    "code2wav": "The stage that turns codec frames into sound",
+    "chunk_frames": "Codec frames of the first, second, ... and every further piece of sound",
+    "talker_temperature": "As `stage_sampling.talker.temperature`",
+    "talker_top_p": "As `stage_sampling.talker.top_p`",
+    "talker_top_k": "As `stage_sampling.talker.top_k`",
+    "talker_repetition_penalty": "As `stage_sampling.talker.repetition_penalty`",
+    "talker_max_new_tokens": "Most codec frames of the answer; as `stage_sampling.talker.max_tokens`",
+    "request_id": "The request's id begins with it; as the header `X-Request-Id`",
+    "rid": "As `request_id`",
+    "seed": "Same seed, same words and same sound, alone or among other requests",
+    "input": "What is said, word for word",
+    "instructions": "How it is said: a user's turn before the speech",
+    "response_format": "The format of the answer",
+    "speed": "Of the speech; its pitch stays",
+    "stream": "Whether the answer leaves as it is made",
+    "stream_format": "`audio` streams the file itself, `sse` events with its parts in base64",
+    "max_new_tokens": "Most codec frames",
+    "file": "A sound or video file",
+    "language": "What is spoken: the code of a language, such as `en`, or its English name",
+    "prompt": "What to mind while listening, in words of the user's own",
+}
