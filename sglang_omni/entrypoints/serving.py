@@ -1,9 +1,11 @@
 """SGLang's serving classes of other routes than chat, as far as they must know of ours."""
 
+import logging
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sglang.srt.entrypoints.anthropic import serving as anthropic
 from sglang.srt.entrypoints.http_server import validate_json_request
 from sglang.srt.entrypoints.openai.protocol import DEFAULT_MODEL_NAME, DetokenizeRequest, TokenizeRequest
 from sglang.srt.entrypoints.openai.serving_completions import OpenAIServingCompletion
@@ -85,9 +87,17 @@ async def check_json(raw_request: Request) -> None:
                 raise RequestValidationError([fault])
 
 
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """A request that cannot be converted is its client's mistake: one line of the log is enough."""
+    if record.exc_info and isinstance(record.exc_info[1], ValueError):
+        record.exc_info = None
+    return True
+
+
 def check_first(app: FastAPI) -> None:
     """Puts `check_json` in front of SGLang's routes."""
     app.dependency_overrides[validate_json_request] = check_json
+    anthropic.logger.addFilter(_without_traceback)
 
 
 def replace(state: State) -> None:

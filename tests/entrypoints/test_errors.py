@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sglang.srt.entrypoints.anthropic.serving import AnthropicServing
 
 from sglang_omni.entrypoints import openapi
 from sglang_omni.entrypoints.app import install
@@ -84,6 +85,16 @@ def test_a_tool_whose_type_is_none(client: TestClient) -> None:
     body = {**USER, "model": "m", "max_tokens": 1, "tools": [{"name": "f", "type": ["custom"]}]}
     error = refused(client.post("/v1/messages", json=body), 400)
     assert error["message"].startswith("tools.0.type: ")
+
+
+def test_what_cannot_be_converted_is_one_line_of_the_log(
+    app: Any, client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    app.state.anthropic_serving = AnthropicServing(app.state.openai_serving_chat)
+    choice = {"type": "tool", "name": "f"}
+    refused(client.post("/v1/messages", json={**USER, "model": "m", "max_tokens": 1, "tool_choice": choice}), 400)
+    assert any("tool_choice" in record.getMessage() for record in caplog.records)
+    assert not any(record.exc_info for record in caplog.records)
 
 
 @pytest.mark.parametrize("path", OURS)
