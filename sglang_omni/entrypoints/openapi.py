@@ -35,6 +35,7 @@ SGLANG_ROUTES = {
     ("POST", "/v1/tokenize"): "The token ids of a text",
     ("POST", "/v1/detokenize"): "The text of token ids",
     ("POST", "/generate"): "Continue a prompt, in SGLang's own form",
+    ("PUT", "/generate"): "The same",
 }
 """SGLang's routes that the schema shows: those with which clients of a speaking model ask for something.
 
@@ -195,6 +196,7 @@ def _document(routes: list[APIRoute]) -> dict[str, Any]:
 
 def _describe_sglangs(operation: dict[str, Any], path: str, method: str) -> None:
     operation.update(tags=[SGLANG], summary=SGLANG_ROUTES[method.upper(), path])
+    operation["operationId"] += f"_{method}"  # FastAPI gives one to all methods of a route
     body = "AnthropicError" if path.startswith("/v1/messages") else "Error"
     for status in REASONS:
         operation["responses"][str(status)] = _error(status, body)

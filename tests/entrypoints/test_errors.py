@@ -126,3 +126,13 @@ def test_the_table_has_every_route_that_the_schema_shows(app: Any) -> None:
     shown = {path for path, operations in app.openapi()["paths"].items() if "post" in operations}
     assert shown == {*BODIES, "/v1/audio/transcriptions", "/v1/responses/{response_id}/cancel"}
     assert {path for _, path in openapi.SGLANG_ROUTES} <= app.openapi()["paths"].keys()
+
+
+def test_every_operation_has_an_id_of_its_own(app: Any) -> None:
+    ids = [operation["operationId"] for path in app.openapi()["paths"].values() for operation in path.values()]
+    assert len(set(ids)) == len(ids) > 15
+
+
+def test_the_schema_shows_every_method_that_a_route_allows(app: Any, client: TestClient) -> None:
+    allowed = set(client.request("OPTIONS", "/generate").headers["allow"].lower().split(", "))
+    assert allowed == app.openapi()["paths"]["/generate"].keys() == {"post", "put"}
