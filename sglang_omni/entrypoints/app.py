@@ -15,6 +15,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from sglang_omni.entrypoints import directory, errors, openapi, serving
 from sglang_omni.entrypoints.client import Client
 from sglang_omni.entrypoints.crash import CrashHandler
+from sglang_omni.entrypoints.layers import surround
 from sglang_omni.entrypoints.outcomes import Outcomes
 from sglang_omni.entrypoints.routes import chat, health, metrics, models, speech, speech_batch, transcriptions, voices
 from sglang_omni.entrypoints.running import RunningRequests
@@ -68,12 +69,10 @@ def install(
     openapi.install(app, ours)
     app.user_middleware = [layer for layer in app.user_middleware if layer.cls is not CORSMiddleware]  # closed
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=max_body_bytes)
-    running, build = requests or RunningRequests(), app.build_middleware_stack
-    app.build_middleware_stack = lambda: running.around(build())  # type: ignore[method-assign]
+    surround(app, (requests or RunningRequests()).around)
     errors.install(app)
+    surround(app, Outcomes)
     serving.check_first(app)
-    surrounded = app.build_middleware_stack
-    app.build_middleware_stack = lambda: Outcomes(surrounded())  # type: ignore[method-assign]
     theirs = app.router.lifespan_context
 
     @asynccontextmanager

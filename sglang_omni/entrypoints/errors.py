@@ -17,6 +17,7 @@ from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sglang_omni.entrypoints.layers import surround
 from sglang_omni.entrypoints.request_id import RequestIds
 from sglang_omni.errors import OmniError
 
@@ -191,6 +192,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(OmniError, _on_omni_error)
     app.add_exception_handler(RequestValidationError, on_invalid)
 
-    build = app.build_middleware_stack
-    # SGLang adds its API-key layer after us, and its refusals need the same body.
-    app.build_middleware_stack = lambda: RequestIds(OpenAIErrors(build()))  # type: ignore[method-assign]
+    surround(app, OpenAIErrors)
+    surround(app, RequestIds)
