@@ -1,31 +1,89 @@
 """Arithmetic that gives a row the same bits whatever rows it comes with, on a CPU.
 
-There, libraries choose their algorithm, and so their rounding, by the number of rows: a product (MKL) of fewer than
-four rows differs from all larger ones, which agree; a convolution (oneDNN) differs by the batch. A sampled code turns
-such a difference into another code sooner or later, so seeds would hold only for requests that are alone.
+There, libraries choose their algorithm, and so their rounding, by the number of rows, each kind of CPU in its own way.
+Known of products (MKL): fewer than four rows differ from more; with AVX-512 all others agree if the weight is stored by
+input, and up to 16 rows differ if it is stored by output; with AVX2 rows are rounded six at a time, and those left over
+differ. So `law` tries. A convolution (oneDNN) differs by the batch. A sampled code turns such a difference into another
+code sooner or later, so seeds would hold only for requests that are alone.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-ROWS_AT_LEAST = 4
+from sglang_omni.layers.linear import Linear
+
+LEAST = 4
+
+
+@dataclass(frozen=True)
+class Law:
+    """Products of x (rows, inputs) round every row alike, if the weight is stored `by_input` or by output, as it says,
+    and the number of rows is a multiple of `multiple` and no less than `least`."""
+
+    by_input: bool
+    multiple: int
+
+    @property
+    def least(self) -> int:
+        return self.rows(1)
+
+    def rows(self, count: int) -> int:
+        """The least lawful number from `count` on."""
+        return -(-max(count, LEAST) // self.multiple) * self.multiple
+
+    def stored(self, weight: Tensor) -> Tensor:
+        """`weight` (..., outputs, inputs), its values in the order of memory that the law asks for."""
+        return weight.mT.contiguous().mT if self.by_input else weight.contiguous()
+
+    def holds(self) -> bool:
+        generator = torch.Generator().manual_seed(0)
+        for inputs, outputs in ((48, 96), (384, 128)):
+            weight = self.stored(torch.randn(outputs, inputs, generator=generator)).t()
+            x = torch.randn(self.rows(48), inputs, generator=generator)
+            whole = torch.mm(x, weight)
+            for count in sorted({self.rows(count) for count in range(1, len(x))}):
+                if not torch.equal(torch.mm(x[:count], weight), whole[:count]):
+                    return False
+        return True
+
+
+@cache
+def law() -> Law:
+    """This CPU's, for the number of threads in use. Where none of those known holds, the likeliest."""
+    laws = [Law(by_input, multiple) for multiple, by_input in product((1, 4, 6, 8, 12, 16), (True, False))]
+    return next((law for law in laws if law.holds()), laws[0])
 
 
 def padded(x: Tensor) -> Tensor:
     """`x` (rows, ...) with rows of zeros behind it, as many as a product on its device needs."""
-    missing = 0 if x.is_cuda else ROWS_AT_LEAST - len(x)
+    missing = 0 if x.is_cuda else law().rows(len(x)) - len(x)
     return x if missing <= 0 else torch.cat((x, x.new_zeros(missing, *x.shape[1:])))
+
+
+def stored(weight: Tensor) -> Tensor:
+    """`weight` (..., outputs, inputs) as products on its device want it in memory."""
+    return weight if weight.is_cuda else law().stored(weight)
+
+
+def store(module: nn.Module) -> None:
+    """Every weight of a product in `module`."""
+    for part in module.modules():
+        if isinstance(part, Linear | nn.Linear):
+            part.weight.data = stored(part.weight.data)
 
 
 def alike(product: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """`product` (torch.matmul, F.linear), with rows added to x (rows, inputs) where it needs them."""
 
     def of_enough_rows(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        if x.ndim == 2 and 0 < len(x) < ROWS_AT_LEAST:
+        if x.ndim == 2 and len(x):
             return product(padded(x), *args, **kwargs)[: len(x)]
         return product(x, *args, **kwargs)
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sglang_omni.errors import CheckpointError
 from sglang_omni.layers.cache import Access, zeros
+from sglang_omni.layers.company import stored
 from sglang_omni.layers.linear import Linear
 from sglang_omni.layers.norm import RmsNorm
 from sglang_omni.layers.rope import rotate
@@ -21,7 +22,7 @@ from sglang_omni.layers.rope import rotate
 
 def joined(*linears: Linear) -> Tensor:
     """The transposed weight (in, out) of one product that gives the outputs of several, side by side."""
-    return torch.cat([linear.weight.data for linear in linears]).t()
+    return stored(torch.cat([linear.weight.data for linear in linears])).t()
 
 
 class GatedMlp(nn.Module):

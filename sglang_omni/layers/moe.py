@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sglang_omni.layers.company import ROWS_AT_LEAST
+from sglang_omni.layers.company import law, stored
 from sglang_omni.layers.decoder import GatedMlp, joined
 from sglang_omni.layers.linear import Linear
 
@@ -58,7 +58,7 @@ class WideExperts:
         mlps = [*experts, shared]
         self.experts = len(experts)
         self.gate_up = joined(*(mlp.gate_proj for mlp in mlps), *(mlp.up_proj for mlp in mlps))
-        self.down = torch.cat([mlp.down_proj.weight.data for mlp in mlps], 1).t()
+        self.down = stored(torch.cat([mlp.down_proj.weight.data for mlp in mlps], 1)).t()
         sizes = torch.tensor([mlp.gate_proj.weight.shape[0] for mlp in mlps])
         self.owner = torch.arange(len(mlps)).repeat_interleave(sizes).to(self.down.device)
 
@@ -75,8 +75,8 @@ class GroupedExperts:
 
     def __init__(self, experts: Sequence[GatedMlp], shared: GatedMlp):
         gate_up = [torch.cat((expert.gate_proj.weight.data, expert.up_proj.weight.data)) for expert in experts]
-        self.gate_up = torch.stack(gate_up).transpose(1, 2)
-        self.down = torch.stack([expert.down_proj.weight.data for expert in experts]).transpose(1, 2)
+        self.gate_up = stored(torch.stack(gate_up)).mT
+        self.down = stored(torch.stack([expert.down_proj.weight.data for expert in experts])).mT
         self.numbers = torch.arange(len(experts), device=self.down.device)
         self.shared = shared
         self.shared.fuse()
@@ -85,7 +85,7 @@ class GroupedExperts:
         """As `WideExperts`."""
         expert, order = chosen.flatten().sort()
         # Where so few rows would round differently, every row comes several times, and the first is kept.
-        times = 1 if x.is_cuda else ROWS_AT_LEAST
+        times = 1 if x.is_cuda else law().least
         row = order // chosen.shape[1]
         ends = torch.searchsorted(expert, self.numbers, right=True, out_int32=True) * times
         gate, up = F.grouped_mm(x[row.repeat_interleave(times)], self.gate_up, offs=ends).chunk(2, -1)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sglang_omni.layers.activation import SnakeBeta
 from sglang_omni.layers.attention import SlidingWindowAttention, frame_positions, window_mask
-from sglang_omni.layers.company import RowLinear
+from sglang_omni.layers.company import RowLinear, store
 from sglang_omni.layers.conv import CausalConv, CausalTransposedConv
 from sglang_omni.layers.rope import Rope, Rotation
 from sglang_omni.layers.streaming import Stream, allocate
@@ -210,6 +210,7 @@ class Code2Wav(nn.Module):
     def prepare(self, slots: int) -> None:
         """To be called once the weights are there: makes room for `slots` streams, and freezes the weights."""
         self.eval().requires_grad_(False)
+        store(self)
         allocate(self, slots)
         for module in self.modules():
             if isinstance(module, SnakeBeta):

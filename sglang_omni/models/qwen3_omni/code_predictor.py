@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sglang_omni.layers.cache import Together
-from sglang_omni.layers.company import ROWS_AT_LEAST, padded
+from sglang_omni.layers.company import law, padded
 from sglang_omni.layers.decoder import DecoderLayer, GatedMlp, joined
 from sglang_omni.layers.linear import Embedding, Linear
 from sglang_omni.layers.norm import RmsNorm
@@ -45,7 +45,7 @@ class CodePredictor(nn.Module):
         """Fuses the loaded weights and makes room for `batch` rows."""
         groups = self.config.num_code_groups
         for layer in self.model.layers:
-            layer.prepare(max(batch, ROWS_AT_LEAST), groups)
+            layer.prepare(law().rows(batch), groups)
         self.model.norm.fuse()
         self.layers = list(self.model.layers)
         self.heads = [joined(head) for head in self.lm_head]

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sglang_omni.layers.cache import Access
+from sglang_omni.layers.company import store
 from sglang_omni.layers.decoder import DecoderLayer
 from sglang_omni.layers.linear import Embedding, Linear
 from sglang_omni.layers.moe import SparseMoe
@@ -68,6 +69,7 @@ class Talker(nn.Module):
         device = self.codec_head.weight.device
         self.rope = Rope(attention.head_dim, self.config.text_config.rope_parameters, device)
         self.code_predictor.prepare(slots)
+        store(self)
 
     def project_vocabulary(self, embed_tokens: Tensor) -> Tensor:
         """The thinker's embedding table (vocabulary, thinker hidden) as the talker's: (vocabulary, hidden)."""

@@ -1,13 +1,18 @@
 """Qwen3-Omni's thinker as SGLang runs it, and where its talker listens."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
+from sglang.srt.layers.linear import LinearBase
+from sglang.srt.layers.moe.fused_moe_triton import FusedMoE
+from sglang.srt.layers.vocab_parallel_embedding import ParallelLMHead
 from sglang.srt.managers.schedule_batch import MultimodalDataItem
 from sglang.srt.models import qwen3_omni_moe
 from torch import Tensor, nn
 
 from sglang_omni.errors import CheckpointError
+from sglang_omni.layers.company import stored
 
 
 class Qwen3OmniMoeForConditionalGeneration(qwen3_omni_moe.Qwen3OmniMoeForConditionalGeneration):
@@ -16,6 +21,15 @@ class Qwen3OmniMoeForConditionalGeneration(qwen3_omni_moe.Qwen3OmniMoeForConditi
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.thinker.get_audio_feature = self.get_audio_feature
+
+    def load_weights(self, weights: Iterable[tuple[str, Tensor]]) -> Any:
+        loaded = super().load_weights(weights)
+        for part in self.modules():
+            if isinstance(part, LinearBase | ParallelLMHead | FusedMoE):
+                for name, weight in part.named_parameters(recurse=False):
+                    if name.endswith("weight"):
+                        weight.data = stored(weight.data)
+        return loaded
 
     def get_audio_feature(self, items: list[MultimodalDataItem]) -> list[Tensor]:
         """(tokens, hidden) of each sound of (mel bins, frames); SGLang stacks sounds, if equally long.

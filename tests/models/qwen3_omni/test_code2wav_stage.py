@@ -18,7 +18,7 @@ from sglang_omni.sidecar.scheduler import Scheduler
 SIZES = {
     "codebook_size": 32,
     "hidden_size": 32,
-    "intermediate_size": 48,
+    "intermediate_size": 64,
     "num_hidden_layers": 1,
     "num_attention_heads": 1,
     "num_key_value_heads": 1,
@@ -235,7 +235,7 @@ def test_many_requests_at_once_sound_as_each_alone(runner: Code2WavRunner, seed:
 
 def checkpoint(path: Path, model: Code2Wav, dtype: torch.dtype = torch.float32) -> Path:
     (path / "config.json").write_text(json.dumps({"code2wav_config": SIZES}))
-    tensors = {f"code2wav.{name}": value.to(dtype) for name, value in model.state_dict().items()}
+    tensors = {f"code2wav.{name}": value.to(dtype).contiguous() for name, value in model.state_dict().items()}
     save_file(tensors, path / "model.safetensors")
     return path
 
