@@ -70,9 +70,9 @@ def test_metrics_and_a_line_in_the_log_tell_of_a_spoken_answer(server: Server):
         assert f'sglang_omni:stage_up{{stage="{stage}"}} 1.0' in httpx.get(f"{server.url}/metrics").text
 
 
-def wait_until_thinker_is_free(server: Server) -> None:
+def wait_until_thinker_is_free(server: Server, seconds: float = 5) -> None:
     """No request is left in SGLang's scheduler, and no KV but the prefix cache's is in use."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + seconds
     while True:
         (load,) = httpx.get(f"{server.url}/v1/loads", timeout=5).json()["loads"]
         if (load["num_running_reqs"], load["num_waiting_reqs"], load["num_used_tokens"]) == (0, 0, 0):
