@@ -8,6 +8,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
 AHEAD = 16  # items that sources may be ahead of who reads them
+AGAIN_SECONDS = 0.1
 
 
 async def interleave(**sources: AsyncIterable[Any]) -> AsyncGenerator[tuple[str, Any], None]:
@@ -70,6 +71,15 @@ async def until_disconnected(request: Request) -> Response:
 
 
 async def _cancel(tasks: list[asyncio.Task]) -> None:
-    for task in tasks:
-        task.cancel()
+    """To the end, also if whoever waits here is cancelled."""
+    await asyncio.shield(_end(tasks))
+
+
+async def _end(tasks: list[asyncio.Task]) -> None:
+    """Once is not enough: `asyncio.wait_for` of Python 3.11 loses a cancellation that comes when its wait is just over,
+    and SGLang waits so for every token."""
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=AGAIN_SECONDS)
     await asyncio.gather(*tasks, return_exceptions=True)
