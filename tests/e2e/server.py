@@ -44,6 +44,13 @@ def kill(pids: list[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+def wait_until_gone(pids: list[int], seconds: float = 10) -> None:
+    ended = time.monotonic() + seconds
+    while alive := [pid for pid in pids if Path(f"/proc/{pid}/exe").exists()]:
+        assert time.monotonic() < ended, f"{alive} outlived the server"
+        time.sleep(0.05)
+
+
 @dataclass
 class Server:
     """A server in a process group of its own, its output in `log`."""
@@ -80,9 +87,7 @@ class Server:
         os.killpg(self.process.pid, signal.SIGINT)
         try:
             self.process.wait(seconds)
-            while any(Path(f"/proc/{pid}/exe").exists() for pid in family):
-                assert time.monotonic() - begun < seconds, "a process outlived the server"
-                time.sleep(0.05)
+            wait_until_gone(family, seconds)
             assert not sockets.exists()
         finally:
             kill(family)
@@ -114,6 +119,10 @@ class Server:
     def sidecar(self, stage: str) -> int:
         """Process id of a stage."""
         return self._sidecars()[stage][0]
+
+    def thinker(self) -> int:
+        """Process id of SGLang's scheduler."""
+        return next(pid for pid in self.processes() if "sglang::scheduler" in Path(f"/proc/{pid}/cmdline").read_text())
 
     def sockets(self) -> Path:
         """The directory of the stages' sockets."""

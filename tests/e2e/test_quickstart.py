@@ -21,7 +21,7 @@ import pytest
 import soundfile
 
 from tests.e2e.questions import COUNTING, PHOTOGRAPH, VIDEO
-from tests.e2e.server import ROOT, Server
+from tests.e2e.server import ROOT, Server, wait_until_gone
 
 PAGE = (ROOT / "tests" / "data" / "quickstart.md").read_text()
 TITLES = re.findall(r"^## (.*)", PAGE, re.MULTILINE)
@@ -160,8 +160,11 @@ def flagged(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Itera
     flags = ["--config", directory / "omni.yaml", "--model-name", "my-omni", "--log-level", "warning"]
     shell = ["env", f"PATH={PROGRAMS}:{os.environ['PATH']}", "bash", "-c", f'{line} "$@"', "bash"]
     server = Server(directory / "log", (*shell, *flags)).start()
-    yield server
-    assert server.stop() < 10
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.stop()
     assert "Traceback" not in server.output()
 
 
@@ -205,7 +208,7 @@ class TestFlags:
             thread.join()
 
     def test_503_when_a_stage_is_gone(self, flagged: Server, tmp_path: Path):
-        """The last one: a stage needs seconds to come back."""
+        """The last but one: a stage needs seconds to come back."""
         os.kill(flagged.sidecar("code2wav"), signal.SIGKILL)
         deadline = time.monotonic() + 5
         while (answer := curl(flagged, COMMANDS["Health check"], tmp_path)).status != 503:
@@ -213,3 +216,10 @@ class TestFlags:
         assert (answer.json["status"], answer.json["running"]) == ("unhealthy", False)
         answer = ask(flagged, tmp_path, "/v1/audio/speech", input="Hello.")
         assert (answer.status, answer.json["error"]["type"]) == (503, "server_error")
+
+    def test_it_ends_when_the_thinker_is_gone(self, flagged: Server):
+        """While nothing runs, and with a stage away."""
+        family = flagged.processes()
+        os.kill(flagged.thinker(), signal.SIGKILL)
+        assert flagged.process.wait(10) == -signal.SIGKILL
+        wait_until_gone(family)

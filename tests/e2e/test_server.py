@@ -1,13 +1,7 @@
 """The server as an operator sees it."""
 
-import json
-import os
 import re
-import signal
-import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import openai
@@ -147,71 +141,3 @@ def test_a_bad_request_is_refused_in_its_users_words(server: Server, case: str, 
 def test_the_server_is_well_after_all_that(server: Server, client: openai.OpenAI):
     assert ask_aloud(client, QUESTIONS["hello"]).choices[0].message.audio.data
     server.wait_until_free()
-
-
-@pytest.mark.parametrize("victim", ["talker", "code2wav"])
-def test_a_killed_sidecar_fails_what_needs_it_at_once_and_comes_back(dies: Server, victim: str):
-    speech = {"input": "One two three four five. " * 30, "voice": "ethan", "seed": 1}
-    short = {**speech, "input": "One two three."}
-    before = httpx.post(f"{dies.url}/v1/audio/speech", json=short, timeout=60)
-    with httpx.stream("POST", f"{dies.url}/v1/audio/speech", json={**speech, "stream_format": "sse"}) as answer:
-        lines = answer.iter_lines()
-        assert "speech.audio.delta" in next(lines)
-        killed = time.monotonic()
-        os.kill(dies.sidecar(victim), signal.SIGKILL)
-        *_, last = (line for line in lines if line)
-        assert time.monotonic() - killed < 3
-    event = json.loads(last.removeprefix("data: "))
-    assert (event["type"], event["error"]["type"]) == ("error", "server_error")
-    assert victim in event["error"]["message"]
-
-    status, body = dies.health()
-    assert (status, body["status"]) == (503, "unhealthy")
-    assert body["stages"][victim] in ("dead", "starting")
-    spoken = httpx.post(f"{dies.url}/v1/chat/completions", json=hello(**SPEAKING), timeout=30)
-    assert spoken.status_code == 503
-    assert spoken.headers["retry-after"]
-    assert victim in spoken.json()["error"]["message"]
-    written = httpx.post(f"{dies.url}/v1/chat/completions", json=hello(max_tokens=4), timeout=30)
-    assert written.status_code == 200
-
-    deadline = time.monotonic() + 60
-    while dies.health()[0] != 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    assert httpx.post(f"{dies.url}/v1/audio/speech", json=short, timeout=60).content == before.content
-    dies.wait_until_free()
-
-
-def test_when_the_thinker_is_killed_its_requests_hear_of_it_and_the_server_ends(dies: Server):
-    """The last of these: a supervisor would start the server again."""
-    scheduler = next(pid for pid in dies.processes() if "sglang::scheduler" in Path(f"/proc/{pid}/cmdline").read_text())
-    family = dies.processes()
-    endless = hello(max_tokens=4000, ignore_eos=True, stream=True)
-    with httpx.stream("POST", f"{dies.url}/v1/chat/completions", json=endless, timeout=30) as answer:
-        lines = (line for line in answer.iter_lines() if line)
-        assert "assistant" in next(lines)
-        killed = time.monotonic()
-        os.kill(scheduler, signal.SIGKILL)
-        *_, error, done = lines
-    assert time.monotonic() - killed < 5
-    assert done == "data: [DONE]"
-    assert "thinker stopped" in json.loads(error.removeprefix("data: "))["error"]["message"]
-    assert dies.process.wait(20) != 0
-    deadline = time.monotonic() + 10
-    while alive := [pid for pid in family if Path(f"/proc/{pid}/exe").exists()]:
-        assert time.monotonic() < deadline, f"{alive} outlived the server"
-        time.sleep(0.05)
-
-
-@pytest.fixture(scope="module")
-def dies(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Iterator[Server]:
-    sglang = Path(sys.executable).with_name("sglang")  # finds by itself that the model is one of ours
-    server = Server(tmp_path_factory.mktemp("dies") / "log", (sglang, "serve", demo_model)).start()
-    try:
-        yield server
-    finally:
-        if server.process.poll() is None:
-            server.stop()
-    assert "Traceback" not in server.output()
-    assert "was killed by SIGKILL: starting it again in 0.5 s" in server.output()

@@ -9,10 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.server import ROOT, Server
+from tests.e2e.server import ROOT, Server, wait_until_gone
 from tests.e2e.test_server import hello
 
-SPEECH = {"input": "One two three four five. " * 8, "max_new_tokens": 40, "seed": 1, "response_format": "pcm"}
+SPEECH = {"input": "One two three four five. " * 8, "max_new_tokens": 160, "seed": 1, "response_format": "pcm"}
 ENDLESS = {"max_tokens": 3000, "min_tokens": 3000, "ignore_eos": True}
 REQUEST_SECONDS, SHUTDOWN_SECONDS = 4, 8
 
@@ -21,13 +21,6 @@ def belongings(server: Server) -> list[Path]:
     """Its directory, and the shared memory that has a link there."""
     home = server.sockets()
     return [home, *(link.readlink() for link in home.iterdir() if link.is_symlink())]
-
-
-def wait_until_gone(pids: list[int], seconds: float = 10) -> None:
-    ended = time.monotonic() + seconds
-    while alive := [pid for pid in pids if Path(f"/proc/{pid}/exe").exists()]:
-        assert time.monotonic() < ended, f"{alive} outlived the server"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,10 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
+import psutil
 import pytest
 
 from sglang_omni.errors import Unavailable
@@ -51,14 +54,16 @@ async def hear_on(pipeline: Pipeline, name: str) -> None:
             pass
 
 
-def scenario(directory: str, act) -> None:
-    """`act(pipeline, sidecars)` with two stages in processes of their own, once they are healthy."""
+def scenario(directory: str, act, starter: Sequence[str] = ()) -> None:
+    """`act(pipeline, sidecars)` with two stages in processes of their own, once they are healthy. `starter` is the
+    begin of the first one's command."""
 
     async def body() -> None:
         commands = {
             name: [sys.executable, "-m", "tests.sidecar.stage", name, directory, downstream, str(os.getpid())]
             for name, downstream in (("first", "second"), ("second", HTTP))
         }
+        commands["first"] = [*starter, *commands["first"]]
         with Sidecars(commands) as sidecars:
             pipeline = Pipeline(directory, sidecars)
             pipeline.start()
@@ -105,6 +110,42 @@ def test_a_silent_stage_is_ended_and_comes_back(sockets: str, monkeypatch: pytes
         assert await hear(pipeline, "after", 2) == [2, 1, 1]
 
     scenario(sockets, act)
+
+
+def test_a_stage_that_cannot_come_back_is_tried_again_and_again(
+    sockets: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    """It ran once, and ends at every later start."""
+
+    async def act(pipeline: Pipeline, sidecars: Sidecars) -> None:
+        assert await hear(pipeline, "before", 2) == [2, 1, 1]
+        seen = set()
+
+        def refuses() -> None:
+            seen.add(pipeline.health()["first"])
+            with pytest.raises(Unavailable, match="the first cannot serve"), pipeline.listen("refused"):
+                pass
+
+        os.kill(sidecars.pid("first"), signal.SIGKILL)
+        await until(lambda: len(caplog.messages) == 2)
+        descriptors = psutil.Process().num_fds()
+        while len(caplog.messages) < 4:
+            refuses()
+            await asyncio.sleep(0.02)
+        assert seen <= {"dead", "starting"}
+        assert caplog.messages == [
+            "the first was killed by SIGKILL: starting it again in 0.5 s",
+            *(f"the first ended with exit code 7: starting it again in {delay} s" for delay in (1, 2, 4)),
+        ]
+        assert pipeline.health() == {"first": "dead", "second": "healthy"}
+        assert pipeline.restarts == {"first": 3, "second": 0}
+        assert not pipeline.listens_to("refused")
+        assert pipeline.states["second"]["free"] == 3
+        assert psutil.Process().num_fds() <= descriptors
+        assert len(psutil.Process().children()) == 1, "one that ended is not waited for"
+
+    once = tmp_path / "ran"
+    scenario(sockets, act, ["sh", "-c", f'mkdir {once} 2>/dev/null || exit 7; exec "$@"', "sh"])
 
 
 def test_nothing_is_started_once_all_were_stopped(sockets: str):
