@@ -32,6 +32,7 @@ class ServeOptions:
     text_only: bool
     request_timeout: float | None  # seconds, as the next
     shutdown_timeout: float
+    max_speeches: int
     allowed_local_media_path: Path
     allowed_media_domain: tuple[str, ...]
     allow_private_media: bool

@@ -117,6 +117,13 @@ def parser(program: str = "sgl-omni serve") -> argparse.ArgumentParser:
         metavar="S",
         help="seconds that SIGTERM waits for requests (default: %(default)g)",
     )
+    add(
+        "--max-speeches",
+        type=positive(int),
+        default=1024,
+        metavar="N",
+        help="spoken answers at once, waiting ones included; more get a 429 (default: %(default)s)",
+    )
     add("--config", type=Path, metavar="FILE", help="read options from a page of YAML; those written here win over it")
 
     result.add_argument_group("thinker", dedent(THINKER))

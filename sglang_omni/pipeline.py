@@ -21,7 +21,7 @@ from sglang_omni import errors
 from sglang_omni.errors import InvalidRequest, OmniError, Overloaded, RequestFailed, Unavailable
 from sglang_omni.sidecar import messages
 from sglang_omni.sidecar.group import Sidecars
-from sglang_omni.sidecar.messages import Abort, Chunk, Failed, Finish, Heartbeat, Message, Start
+from sglang_omni.sidecar.messages import Abort, Chunk, Failed, Finish, Heartbeat, Message, Start, Times
 from sglang_omni.sidecar.port import HTTP, Outbox, receive_at
 
 logger = logging.getLogger(__name__)
@@ -35,8 +35,9 @@ STUCK_SECONDS = 30.0  # a stage that is alive but has not beaten for this long c
 class Speech:
     """The sound of one request: iterate over its PCM (bytes: signed 16-bit, mono) as it is made.
 
-    After the last chunk `finish_reason` is `stop` or `length`, and `usage` counts the chunks of each stage
-    (for a talker: audio tokens). Iterating raises Unavailable or RequestFailed when a stage gives up.
+    After the last chunk `finish_reason` is `stop` or `length`, `usage` counts the chunks of each stage (for a
+    talker: audio tokens), and `times` tells when each stage had it. Iterating raises Unavailable or RequestFailed when
+    a stage gives up.
     """
 
     def __init__(self) -> None:
@@ -44,6 +45,7 @@ class Speech:
         self.arrived = 0.0  # when what was read last had come, on the monotonic clock
         self.finish_reason: str | None = None
         self.usage: dict[str, int] = {}
+        self.times: dict[str, Times] = {}
         self.unread = 0  # bytes
 
     def put(self, item: bytes | Finish | OmniError) -> None:
@@ -71,7 +73,7 @@ class Speech:
             if isinstance(item, OmniError):
                 raise item
             if isinstance(item, Finish):
-                self.finish_reason, self.usage = item.reason, item.usage
+                self.finish_reason, self.usage, self.times = item.reason, item.usage, item.times
             else:
                 self.unread -= _size(item)
                 yield item
@@ -84,11 +86,19 @@ def any_prompt(prompt_ids: Sequence[int]) -> None:
 class Pipeline:
     """Talks to the stages of `sidecars` through the sockets in `directory`. Lives on one event loop.
 
-    `check_prompt` raises InvalidRequest for a prompt (token ids) that the first stage would refuse.
+    `check_prompt` raises InvalidRequest for a prompt (token ids) that the first stage would refuse. Of more than
+    `max_speeches` requests at once, those that wait included, the last are refused.
     """
 
-    def __init__(self, directory: str, sidecars: Sidecars, check_prompt: Callable[[Sequence[int]], None] = any_prompt):
+    def __init__(
+        self,
+        directory: str,
+        sidecars: Sidecars,
+        check_prompt: Callable[[Sequence[int]], None] = any_prompt,
+        max_speeches: int = 1024,
+    ):
         self.directory = directory
+        self.max_speeches = max_speeches
         self.check_prompt = check_prompt
         self.sidecars = sidecars
         self.stages = sidecars.names
@@ -200,7 +210,8 @@ class Pipeline:
 
     @contextlib.contextmanager
     def listen(self, request_id: str) -> Iterator[Speech]:
-        """Registers a request before it starts, so that no sound is missed. Raises Unavailable if a stage is down.
+        """Registers a request before it starts, so that no sound is missed. Raises Unavailable if a stage is down,
+        Overloaded if `max_speeches` are on their way.
 
         An id is good for one request: stages remember what they were told to abort.
         """
@@ -210,6 +221,8 @@ class Pipeline:
         down = [name for name, status in self.health().items() if status != "healthy"]
         if down:
             raise Unavailable(f"the {_and(down)} cannot serve now; speech is not available")
+        if len(self._speeches) >= self.max_speeches:
+            raise Overloaded(f"{self.max_speeches} answers are being spoken or wait for it; try again soon")
         speech = self._speeches[request_id] = Speech()
         try:
             yield speech
@@ -222,13 +235,17 @@ class Pipeline:
         return request_id in self._speeches
 
     def speak(
-        self, request_id: str, params: dict[str, Any], text_ids: list[int], stages: dict[str, dict[str, Any]]
+        self,
+        request_id: str,
+        params: dict[str, Any],
+        text_ids: list[int],
+        stages: dict[str, dict[str, Any]],
+        priority: int = 0,
     ) -> None:
         """Text straight to the first stage, with no thinker: `params` as the stage's runner documents them, and
         `stages` what the client said to each stage by name."""
-        self._outboxes[self.stages[0]].send(
-            [Start(request_id, params, stages), Chunk(request_id, text_ids), Finish(request_id, "stop")]
-        )
+        start = Start(request_id, params, stages, priority)
+        self._outboxes[self.stages[0]].send([start, Chunk(request_id, text_ids), Finish(request_id, "stop")])
 
     def give_up(self, prefix: str) -> None:
         """Ends every request whose id begins so; who listens hears of it at once."""

@@ -139,7 +139,7 @@ def _start_sidecars(
     stages = options.stages(spec, str(model_path), device)
     sidecars = Sidecars.start(spec, stages, sockets)
     started.callback(sidecars.stop)
-    pipeline = Pipeline(sockets, sidecars, spec.prompt_check(stages[spec.stages[0].name]))
+    pipeline = Pipeline(sockets, sidecars, spec.prompt_check(stages[spec.stages[0].name]), options.max_speeches)
     threading.Thread(target=_watch_start, args=(pipeline, started), name="watch-start", daemon=True).start()
     return pipeline
 

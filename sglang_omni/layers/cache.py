@@ -1,12 +1,12 @@
 """Keys and values of many requests in one pool, and the ways a step reaches them.
 
-A pool is (slots, length, 2 * kv_heads, head_dim): keys, then values. Each layer owns its own; where a step's
+A pool is (pages, rows of a page, 2 * kv_heads, head_dim): keys, then values. Each layer owns its own; where a step's
 rows lie in it comes with the call.
 """
 
 from dataclasses import dataclass
 from math import prod
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy
 import torch
@@ -45,68 +45,72 @@ def attention(query: Tensor, kv: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def causal_attention(query: Tensor, kv: Tensor) -> Tensor:
-    """Queries and keys at the same positions."""
-    kv_heads = kv.shape[2] // 2
+    """Queries at the last of the positions of kv (batch, keys, 2 * kv_heads, head_dim)."""
+    kv_heads, time, keys = kv.shape[2] // 2, query.shape[1], kv.shape[1]
     kv = kv.transpose(1, 2)
     key, value = kv.narrow(1, 0, kv_heads), kv.narrow(1, kv_heads, kv_heads)
     grouped = query.shape[2] != kv_heads
-    y = F.scaled_dot_product_attention(query.transpose(1, 2), key, value, is_causal=True, enable_gqa=grouped)
+    seen = None
+    if time < keys:
+        seen = torch.ones(time, keys, dtype=torch.bool, device=query.device).tril(keys - time)
+    y = F.scaled_dot_product_attention(
+        query.transpose(1, 2), key, value, seen, is_causal=seen is None, enable_gqa=grouped
+    )
     return y.transpose(1, 2)
 
 
-@dataclass(frozen=True)
-class Prefill:
-    """Whole prompts of one length: nothing before them."""
+Place: TypeAlias = slice | Tensor
+"""Where rows are among all rows of a pool: a view of them, or their numbers."""
 
-    slots: Tensor  # (batch,)
+
+def place(pages: list[int], size: int, begin: int, end: int) -> Place:
+    """Of the rows `begin` to `end` of a request that lives in `pages` of `size` rows."""
+    first, last = begin // size, (end - 1) // size
+    if pages[first : last + 1] == list(range(pages[first], pages[first] + last - first + 1)):
+        start = (pages[first] - first) * size
+        return slice(start + begin, start + end)
+    rows = torch.tensor(pages[first : last + 1])[:, None] * size + torch.arange(size)
+    return rows.flatten()[begin - first * size : end - first * size]
+
+
+@dataclass(frozen=True)
+class ByRow:
+    """Rows that each go on with a request of their own and see no other: on a CPU, company then does not change how
+    sums are rounded. There are `batch` rows, of which those without a place are padding."""
+
+    batch: int
+    new: list[Place]  # of what each row adds
+    seen: list[Place]  # of all that it sees, this included
     rotation: Rotation
 
-    @property
-    def batch(self) -> int:
-        return self.slots.shape[0]
-
     def attend(self, query: Tensor, kv: Tensor, pool: Tensor) -> Tensor:
-        pool[self.slots, : kv.shape[1]] = kv
-        return causal_attention(query, kv)
+        flat, y = pool.flatten(0, 1), torch.zeros_like(query)
+        for row, (new, seen) in enumerate(zip(self.new, self.seen, strict=True)):
+            flat[new] = kv[row]
+            attend = attention if kv.shape[1] == 1 else causal_attention
+            y[row] = attend(query[row, None], flat[seen][None])[0]
+        return y
 
 
 @dataclass(frozen=True)
 class Decode:
-    """One token per row, each at its own position of its own slot."""
+    """One token per row, all rows in one operation. Every request's pages are in `pages`, filled up with any."""
 
-    slots: Tensor  # (batch,)
-    positions: Tensor  # (batch,) tokens already in the slot
+    pages: Tensor  # (batch, pages of the longest)
+    positions: Tensor  # (batch,) tokens already there
     length: int  # of the longest row, this token included
     rotation: Rotation
     mask: Tensor | None  # (batch, 1, 1, length), None if all rows are equally long
 
     @property
     def batch(self) -> int:
-        return self.slots.shape[0]
+        return self.pages.shape[0]
 
     def attend(self, query: Tensor, kv: Tensor, pool: Tensor) -> Tensor:
-        pool[self.slots, self.positions] = kv.squeeze(1)
-        return attention(query, pool[:, : self.length].index_select(0, self.slots), self.mask)
-
-
-@dataclass(frozen=True)
-class DecodeByRow:
-    """As `Decode`, each row to its own keys and no others, so that company does not change how sums are rounded.
-
-    For CPUs. There are `batch` rows, of which those without a slot are padding.
-    """
-
-    batch: int
-    slots: list[int]
-    lengths: list[int]  # this token included
-    rotation: Rotation
-
-    def attend(self, query: Tensor, kv: Tensor, pool: Tensor) -> Tensor:
-        y = torch.zeros_like(query)
-        for row, (slot, length) in enumerate(zip(self.slots, self.lengths, strict=True)):
-            pool[slot, length - 1] = kv[row, 0]
-            y[row] = attention(query[row, None], pool[slot, None, :length])[0]
-        return y
+        flat, size = pool.flatten(0, 1), pool.shape[1]
+        rows = (self.pages[:, :, None] * size + torch.arange(size, device=pool.device)).flatten(1)[:, : self.length]
+        flat[rows.gather(1, self.positions[:, None]).squeeze(1)] = kv.squeeze(1)
+        return attention(query, flat[rows], self.mask)
 
 
 @dataclass(frozen=True)

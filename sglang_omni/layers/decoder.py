@@ -77,9 +77,9 @@ class Attention(nn.Module):
         )
         del self.q_proj, self.k_proj, self.v_proj, self.o_proj, self.q_norm, self.k_norm
 
-    def allocate(self, slots: int, length: int) -> None:
-        """Room for `slots` requests of `length` tokens."""
-        self.pool = zeros((slots, length, 2 * self.kv_heads, self.head_dim), self.qkv.dtype, self.qkv.device)
+    def allocate(self, pages: int, rows: int) -> None:
+        """Room for `pages` of `rows` tokens."""
+        self.pool = zeros((pages, rows, 2 * self.kv_heads, self.head_dim), self.qkv.dtype, self.qkv.device)
 
     def forward(self, x: Tensor, residual: Tensor, access: Access) -> Tensor:
         heads, kv_heads = self.heads, self.kv_heads
@@ -103,11 +103,11 @@ class DecoderLayer(nn.Module):
         self.input_layernorm = RmsNorm(config.hidden_size, config.rms_norm_eps)
         self.post_attention_layernorm = RmsNorm(config.hidden_size, config.rms_norm_eps)
 
-    def prepare(self, slots: int, length: int) -> None:
-        """Fuses the loaded weights and makes room for `slots` requests of `length` tokens."""
+    def prepare(self, pages: int, rows: int) -> None:
+        """Fuses the loaded weights and makes room for `pages` of `rows` tokens."""
         for part in self.children():
             part.fuse()
-        self.self_attn.allocate(slots, length)
+        self.self_attn.allocate(pages, rows)
 
     def forward(self, x: Tensor, access: Access) -> Tensor:
         x = self.self_attn(self.input_layernorm(x), x, access)

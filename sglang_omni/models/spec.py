@@ -21,7 +21,7 @@ class StageOptions:
     model_path: str
     device: str = "cpu"
     dtype: str = "auto"
-    slots: int = 8
+    slots: int = 32
     threads: int = 1
     log_level: str = "info"
     options: dict[str, Any] = field(default_factory=dict)

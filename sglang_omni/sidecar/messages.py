@@ -13,11 +13,12 @@ import torch
 
 class Start(msgspec.Struct, tag=True):
     """A request arrives. `params` is what the stage's `Runner.open` documents; `stages`, which travels on, adds to it
-    what the client said to each stage by its name."""
+    what the client said to each stage by its name. Who has the higher `priority` waits less."""
 
     request_id: str
     params: dict[str, Any]
     stages: dict[str, dict[str, Any]] = {}
+    priority: int = 0
 
 
 class Chunk(msgspec.Struct, tag=True):
@@ -27,12 +28,28 @@ class Chunk(msgspec.Struct, tag=True):
     data: Any
 
 
+class Times(msgspec.Struct):
+    """A request's time in one stage: `arrived` is Unix time, all others are seconds since then.
+
+    It held a slot from `admitted` on, its `first` output left (None: there was none), and it had `ended`; `worked` is
+    the length of all steps that it took part in.
+    """
+
+    arrived: float
+    admitted: float
+    first: float | None
+    ended: float
+    worked: float
+
+
 class Finish(msgspec.Struct, tag=True):
-    """No more input. `reason` is why: `stop` or `length`; `usage` counts the chunks each stage sent on the way."""
+    """No more input. `reason` is why: `stop` or `length`; `usage` counts the chunks each stage sent on the way, and
+    `times` tells how long it took in each."""
 
     request_id: str
     reason: str
     usage: dict[str, int] = {}
+    times: dict[str, Times] = {}
 
 
 class Failed(msgspec.Struct, tag=True):

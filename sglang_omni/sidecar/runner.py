@@ -3,15 +3,19 @@
 from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
+from sglang_omni.sidecar.memory import Memory
+
 
 class Runner(Protocol):
     """One stage's model, as the scheduler sees it. `State` is whatever `open` returns; it stays opaque.
 
     `slots` is how many requests may be open at once; the scheduler hands out the numbers 0..slots-1,
-    so storage lives in the runner's pools and only addresses travel.
+    so storage lives in the runner's pools and only addresses travel. `memory` is what a request needs beside its slot,
+    and more of as it goes on; a step is taken with states that need no more.
     """
 
     slots: int
+    memory: Memory
 
     def open(self, slot: int, params: dict[str, Any]) -> Any:
         """State of a new request in `slot`. Raises InvalidRequest for params it cannot serve."""

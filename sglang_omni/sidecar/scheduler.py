@@ -8,16 +8,23 @@ Requests join and leave between steps. The earliest deadline leads a step: the m
 that was made. Everybody who could do the same (an equal `Runner.bucket`) comes along, so nobody waits for a request
 that has nothing to do. A new request is due a moment after it came: it goes before streams that are well ahead of
 their listeners, and after those that are about to run dry.
+
+It is let in when there is a slot, and when those that play already stay faster than they are heard (`Pace`). Its memory
+is given for what it is expected to say; who says more takes more. Where none is free, it takes that of streams well
+ahead of it, which are parked and go on where they were, or waits.
 """
 
 import logging
+import math
 import time
-from collections import OrderedDict, deque
+from bisect import insort
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sglang_omni.errors import OmniError, Overloaded, RequestFailed
+from sglang_omni.errors import OmniError, RequestFailed
 from sglang_omni.sidecar.messages import Abort, Chunk, Failed, Finish, Message, Start
+from sglang_omni.sidecar.pace import Pace
 from sglang_omni.sidecar.request import Request
 from sglang_omni.sidecar.runner import Runner
 
@@ -28,6 +35,9 @@ Send = Callable[[list[Message]], None]
 REMEMBERED_ABORTS = 4096
 PATIENCE = 0.2
 """Seconds that a listener waits for the first sound before a new request is as urgent as a stream that runs dry."""
+
+AHEAD = 2.0
+"""Seconds of sound by which a stream must be ahead of another to be parked for it: no two park each other in turns."""
 
 
 class Scheduler:
@@ -40,18 +50,19 @@ class Scheduler:
         downstream: Send,
         listener: Send,
         max_batch: int = 64,
-        max_waiting: int = 1024,
         clock: Callable[[], float] = time.monotonic,
     ):
         self.name = name
         self.runner = runner
+        self.memory = runner.memory
+        self.parked = 0  # how often a request was
         self.downstream = downstream
         self.listener = listener
         self.max_batch = max_batch
-        self.max_waiting = max_waiting
         self.clock = clock
         self.free = list(range(runner.slots))[::-1]
-        self.waiting: deque[Request] = deque()
+        self.pace = Pace()
+        self.waiting: list[Request] = []  # by priority, then in the order in which they came
         self.requests: dict[str, Request] = {}  # waiting and open
         self.aborted: OrderedDict[str, None] = OrderedDict()  # an abort can overtake its Start on another socket
 
@@ -70,7 +81,7 @@ class Scheduler:
                 self._feed(request, message.data)
             else:
                 request.upstream_reason = message.reason
-                request.upstream_usage = message.usage
+                request.upstream_usage, request.upstream_times = message.usage, message.times
                 self._feed(request, None)
         else:
             logger.warning("%s: ignored a %s", self.name, type(message).__name__)
@@ -81,19 +92,21 @@ class Scheduler:
             del self.aborted[message.request_id]
         elif message.request_id in self.requests:
             logger.warning("%s: request %s started twice", self.name, message.request_id)
-        elif not self.free and len(self.waiting) >= self.max_waiting:
-            self._tell(message.request_id, Overloaded("too many requests are waiting to speak; try again soon"))
         else:
             params = {**message.params, **message.stages.get(self.name, {})}
-            request = Request(message.request_id, params, message.stages, deadline=self.clock() + PATIENCE)
+            now = self.clock()
+            request = Request(
+                message.request_id, params, message.stages, message.priority, arrived=now, deadline=now + PATIENCE
+            )
             self.requests[request.id] = request
-            self.waiting.append(request)
+            insort(self.waiting, request, key=lambda request: -request.priority)
 
     def _admit(self) -> None:
         """Free slots for those who wait. Not called where slots are freed: a thousand that fail would nest as deep."""
-        while self.waiting and self.free:
-            request = self.waiting.popleft()
+        while self.waiting and self.free and self._is_safe_to_admit():
+            request = self.waiting.pop(0)
             request.slot = self.free.pop()
+            request.admitted = self.clock()
             params, pending = request.params, request.pending
             request.params, request.pending = {}, []
             try:
@@ -104,6 +117,13 @@ class Scheduler:
                 self._fail([request], error)
             else:
                 self._finish_if_done(request)
+
+    def _is_safe_to_admit(self) -> bool:
+        held = self._open()
+        return self.pace.is_safe(len(held) + 1, settled=all(request.begun is not None for request in held))
+
+    def _open(self) -> list[Request]:
+        return [request for request in self.requests.values() if request.slot is not None]
 
     def _feed(self, request: Request, data: object) -> None:
         if request.slot is None:
@@ -132,43 +152,72 @@ class Scheduler:
         batch = self._schedule()
         if not batch:
             return False
+        begun = self.clock()
         try:
             outputs = self.runner.step([request.state for request in batch])
         except Exception as error:
             self._fail(batch, error)
         else:
-            self._hand_on(batch, outputs)
+            self._hand_on(batch, outputs, begun)
         self._admit()
         return True
 
     def _schedule(self) -> list[Request]:
-        leader, wanted, ready = None, None, []
-        for request in self.requests.values():
-            if request.slot is None:
-                continue
+        """Requests of one bucket, none of which needs more memory."""
+        batch: list[Request] = []
+        wanted, refused = None, None
+        for request in sorted(self._open(), key=lambda request: request.deadline):
             bucket = self.runner.bucket(request.state)
-            if bucket is None:
+            if bucket is None or (batch and bucket != wanted):
                 continue
-            ready.append((request, bucket))
-            if leader is None or request.deadline < leader.deadline:
-                leader, wanted = request, bucket
-        batch = [request for request, bucket in ready if bucket == wanted]
-        if len(batch) > self.max_batch:
-            batch = sorted(batch, key=lambda request: request.deadline)[: self.max_batch]
+            if self.memory.needed(request.state) and (refused or not self._give(request, ahead=AHEAD)):
+                refused = refused or request  # whoever comes later goes on with what it holds
+                continue
+            wanted = bucket
+            batch.append(request)
+            if len(batch) == self.max_batch:
+                break
+        if refused and not batch and self._give(refused, ahead=-math.inf):  # or nobody would ever go on
+            batch = [refused]
         return batch
+
+    def _give(self, request: Request, ahead: float) -> bool:
+        """Memory for its next step, if need be from those who are so many seconds `ahead` of it, the furthest first.
+
+        Says whether there was enough.
+        """
+        needed = self.memory.needed(request.state)
+        others = [other for other in self._open() if other is not request and other.deadline > request.deadline + ahead]
+        if self.memory.free + sum(self.memory.held(other.state) for other in others) < needed:
+            return False
+        for other in sorted(others, key=lambda other: other.deadline, reverse=True):
+            if self.memory.free >= needed:
+                break
+            if self.memory.held(other.state):
+                self.memory.park(other.state)
+                self.parked += 1
+        self.memory.give(request.state)
+        return True
 
     # What leaves
 
-    def _hand_on(self, batch: Sequence[Request], outputs: Sequence[Any | None]) -> None:
+    def _hand_on(self, batch: Sequence[Request], outputs: Sequence[Any | None], begun: float) -> None:
         messages: list[Message] = []
         now = self.clock()
+        made = []  # seconds of sound, of the streams that play already
         for request, output in zip(batch, outputs, strict=True):
+            request.worked += now - begun
             if output is not None:
+                heard, plays = request.deadline, request.begun is not None
                 request.begun = request.begun or now
                 request.deadline = request.begun + self.runner.seconds(request.state)
+                if plays:
+                    made.append(request.deadline - heard)
                 self._announce(request, messages)
                 messages.append(Chunk(request.id, output))
                 request.sent += 1
+        if sum(made) > 0:
+            self.pace.step(now - begun, sum(made) / len(made), len(made))
         if messages:
             self.downstream(messages)
         for request in batch:
@@ -177,7 +226,7 @@ class Scheduler:
     def _announce(self, request: Request, messages: list[Message]) -> None:
         """Downstream holds a slot from here on, so it hears of a request when there is something to hear."""
         if request.sent == 0:
-            messages.append(Start(request.id, {}, request.stages))
+            messages.append(Start(request.id, {}, request.stages, request.priority))
 
     def _finish_if_done(self, request: Request) -> None:
         own = self.runner.finished(request.state)
@@ -186,7 +235,8 @@ class Scheduler:
         messages: list[Message] = []
         self._announce(request, messages)
         usage = {**request.upstream_usage, self.name: request.sent}
-        messages.append(Finish(request.id, request.reason(own), usage))
+        times = {**request.upstream_times, self.name: request.times(self.clock())}
+        messages.append(Finish(request.id, request.reason(own), usage, times))
         self.downstream(messages)
         self._release(request)
 
@@ -214,16 +264,29 @@ class Scheduler:
             self.waiting.remove(request)
         else:
             self.free.append(request.slot)
+            if request.state is not None:
+                self.memory.release(request.state)
 
     # What is held
 
     def state(self) -> dict[str, int]:
-        return {"slots": self.runner.slots, "free": len(self.free), "waiting": len(self.waiting)}
+        return {
+            "slots": self.runner.slots,
+            "free": len(self.free),
+            "waiting": len(self.waiting),
+            "pages": self.memory.total,
+            "free_pages": self.memory.free,
+            "parked": self.parked,
+        }
 
     def check_integrity(self) -> None:
-        """The law of slots: each is free or held by one request, and nobody waits beside a free one."""
-        held = [request.slot for request in self.requests.values() if request.slot is not None]
-        if sorted(self.free + held) != list(range(self.runner.slots)):
-            raise AssertionError(f"{self.name}: slots {sorted(self.free + held)} of {self.runner.slots}")
-        if self.waiting and self.free:
-            raise AssertionError(f"{self.name}: {len(self.waiting)} wait while {len(self.free)} slots are free")
+        """The laws of slots and pages: each is free or held by one request; and nobody waits while nobody runs."""
+        held = self._open()
+        slots = sorted([*self.free, *(request.slot for request in held if request.slot is not None)])
+        if slots != list(range(self.runner.slots)):
+            raise AssertionError(f"{self.name}: slots {slots} of {self.runner.slots}")
+        pages = self.memory.free + sum(self.memory.held(request.state) for request in held)
+        if pages != self.memory.total:
+            raise AssertionError(f"{self.name}: {pages} pages of {self.memory.total}")
+        if self.waiting and not held:
+            raise AssertionError(f"{self.name}: {len(self.waiting)} wait while nobody runs")

@@ -28,6 +28,7 @@ class Speech:
     params: dict[str, Any]
     stages: dict[str, dict[str, Any]]
     media_rows: HostCopy
+    priority: int = 0
     taken: int = 0
     started: bool = False
 
@@ -35,14 +36,22 @@ class Speech:
 class Forwarder:
     """Sends a Start, Chunks of the transcript's token ids and a Finish for each request that speaks, or an Abort.
 
-    `prompt_slots` gives the KV slots `(length,)` of a request's prompt.
+    `prompt_slots` gives the KV slots `(length,)` of a request's prompt, and `priority` how it is to be preferred.
     """
 
-    def __init__(self, outbox: Outbox, tap: Tap, media_token_ids: Sequence[int], prompt_slots: Callable[[Req], Tensor]):
+    def __init__(
+        self,
+        outbox: Outbox,
+        tap: Tap,
+        media_token_ids: Sequence[int],
+        prompt_slots: Callable[[Req], Tensor],
+        priority: Callable[[Req], int] = lambda req: 0,
+    ):
         self.outbox = outbox
         self._tap = tap
         self._media_token_ids = torch.tensor(media_token_ids)
         self._prompt_slots = prompt_slots
+        self._priority = priority
         self._speeches: dict[str, Speech] = {}
 
     def prefilled(self, reqs: Iterable[Req]) -> None:
@@ -63,7 +72,8 @@ class Forwarder:
             slots = self._prompt_slots(req)
             rows = self._tap.read(slots[media.nonzero().flatten().to(slots.device)])
             params = {"prompt_ids": prompt_ids, "positions": _positions(req), "speech": speech}
-            self._speeches[req.rid] = Speech(params, json.loads(custom.get(STAGES, "{}")), HostCopy(rows))
+            stages = json.loads(custom.get(STAGES, "{}"))
+            self._speeches[req.rid] = Speech(params, stages, HostCopy(rows), self._priority(req))
 
     def committed(self, reqs: Iterable[Req]) -> None:
         """Tokens of `reqs` were committed, or they are over: sends what is new."""
@@ -81,7 +91,7 @@ class Forwarder:
             ids, speech.taken = settled(req, speech.taken)
             if not speech.started and (ids or req.finished()):  # there may be nothing to say
                 params = {**speech.params, "media_rows": speech.media_rows.tensor()}
-                news.append(Start(req.rid, params, speech.stages))
+                news.append(Start(req.rid, params, speech.stages, speech.priority))
                 speech.started = True
             if ids:
                 news.append(Chunk(req.rid, ids))

@@ -55,10 +55,17 @@ class Scheduler(scheduler.Scheduler):
         tap.attach(runner.model.accept_layer)  # on every rank: a layer that is listened to communicates differently
         if get_parallel().attn_tp_rank == 0:
             outbox = Outbox(directory, TALKER)
-            self.forwarder = Forwarder(outbox, tap, runner.model.media_token_ids, self._prompt_slots)
+            ids = runner.model.media_token_ids
+            self.forwarder = Forwarder(outbox, tap, ids, self._prompt_slots, self._priority)
 
     def _prompt_slots(self, req: Req) -> Tensor:
         return self.req_to_token_pool.req_to_token[req.kv.req_pool_idx, : len(req.origin_input_ids)]
+
+    def _priority(self, req: Req) -> int:
+        """The higher, the sooner."""
+        if not self.enable_priority_scheduling or req.priority is None:
+            return 0
+        return -req.priority if self.schedule_low_priority_values_first else req.priority
 
     def init_output_streamer(self) -> None:
         super().init_output_streamer()

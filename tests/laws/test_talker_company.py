@@ -48,9 +48,13 @@ def together(
         for numbers in buckets.values():
             numbers = order.sample(numbers, min(most, len(numbers)))
             largest = max(largest, len(numbers))
+            for number in numbers:
+                runner.memory.give(states[number])
             for number, frame in zip(numbers, runner.step([states[n] for n in numbers]), strict=True):
                 if frame is not None:
                     spoken[number].append(frame)
+    for state in states:
+        runner.memory.release(state)
     return [torch.stack(frames) for frames in spoken], largest
 
 

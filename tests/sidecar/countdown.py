@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sglang_omni.errors import InvalidRequest
+from sglang_omni.sidecar.memory import Memory, SlotOnly
 
 SECONDS = 0.08
 """What a number lasts when it is heard."""
@@ -22,6 +23,7 @@ class State:
 class Countdown:
     def __init__(self, slots: int = 3):
         self.slots = slots
+        self.memory: Memory = SlotOnly()
         self.batches: list[list[int]] = []  # slots of every step
         self.broken = False
 

@@ -1,4 +1,5 @@
 import random
+import time
 from collections import defaultdict
 from typing import Any
 
@@ -6,19 +7,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sglang_omni.sidecar.messages import Abort, Chunk, Failed, Finish, Message, Start
+from sglang_omni.sidecar.messages import Abort, Chunk, Failed, Finish, Message, Start, Times
 from sglang_omni.sidecar.scheduler import Scheduler
 from tests.sidecar.countdown import Countdown
 
 
 class Stage:
-    """A scheduler, and what it said."""
+    """A scheduler, and what it said; how long it took is kept apart."""
 
     def __init__(self, slots: int = 3, **limits: Any):
         self.runner = Countdown(slots)
         self.sent: list[Message] = []
         self.told: list[Message] = []
-        self.scheduler = Scheduler("stage", self.runner, self.sent.extend, self.told.extend, **limits)
+        self.times: dict[str, dict[str, Times]] = {}
+        self.scheduler = Scheduler("stage", self.runner, self._hear, self.told.extend, **limits)
+
+    def _hear(self, messages: list[Message]) -> None:
+        for message in messages:
+            if isinstance(message, Finish):
+                self.times[message.request_id], message.times = message.times, {}
+            self.sent.append(message)
 
     def receive(self, *messages: Message) -> None:
         for message in messages:
@@ -28,6 +36,10 @@ class Stage:
         while self.scheduler.step():
             self.scheduler.check_integrity()
         self.scheduler.check_integrity()
+
+    def slots(self) -> dict[str, int]:
+        state = self.scheduler.state()
+        return {name: state[name] for name in ("slots", "free", "waiting")}
 
     def chunks(self, request_id: str) -> list[int]:
         return [m.data for m in self.sent if isinstance(m, Chunk) and m.request_id == request_id]
@@ -51,7 +63,25 @@ def test_a_request_from_start_to_finish(stage: Stage):
         Chunk("a", 1),
         Finish("a", "stop", {"before": 7, "stage": 2}),
     ]
-    assert stage.scheduler.state() == {"slots": 3, "free": 3, "waiting": 0}
+    assert stage.slots() == {"slots": 3, "free": 3, "waiting": 0}
+
+
+def test_a_request_brings_along_when_each_stage_had_it():
+    now = iter(range(100))
+    stage = Stage(slots=1, clock=lambda: float(next(now)))
+    before = Times(50.0, 1.0, 2.0, 3.0, 0.5)
+    stage.receive(
+        Start("a", {}), Start("b", {}), Chunk("a", 2), Chunk("b", 1), Finish("b", "stop", {}, {"before": before})
+    )
+    stage.receive(Finish("a", "stop"))
+    stage.run()
+    assert stage.times["b"]["before"] == before
+    a, b = stage.times["a"]["stage"], stage.times["b"]["stage"]
+    assert 0 < a.admitted < b.admitted, "it waited for the only slot"
+    assert a.admitted < a.first < a.ended
+    assert a.worked == 2, "two steps, which the clock says take a second each"
+    assert b.worked == 1
+    assert abs(time.time() - a.arrived) < 60
 
 
 def test_a_stage_reads_what_it_is_told_and_hands_all_of_it_on(stage: Stage):
@@ -95,15 +125,19 @@ def test_more_requests_than_slots_wait_in_order():
     stage = Stage(slots=1)
     for name in "abc":
         stage.receive(Start(name, {}), Chunk(name, 1), Finish(name, "stop"))
-    assert stage.scheduler.state() == {"slots": 1, "free": 0, "waiting": 2}
+    assert stage.slots() == {"slots": 1, "free": 0, "waiting": 2}
     stage.run()
     assert [m.request_id for m in stage.sent if isinstance(m, Chunk)] == ["a", "b", "c"]
 
 
-def test_a_full_queue_refuses():
-    stage = Stage(slots=1, max_waiting=1)
-    stage.receive(Start("a", {}), Start("b", {}), Start("c", {}))
-    assert stage.told == [Failed("c", "Overloaded", "too many requests are waiting to speak; try again soon")]
+def test_who_has_the_higher_priority_waits_less():
+    stage = Stage(slots=1)
+    for name, priority in (("a", 0), ("b", 1), ("c", -(2**63)), ("d", 5), ("e", 1), ("f", 0)):
+        stage.receive(Start(name, {}, {}, priority), Chunk(name, 1), Finish(name, "stop"))
+    stage.run()
+    assert [m.request_id for m in stage.sent if isinstance(m, Chunk)] == ["a", "d", "b", "e", "f", "c"]
+    told = {m.request_id: m.priority for m in stage.sent if isinstance(m, Start)}
+    assert told["d"] == 5, "the next stage hears of it"
 
 
 def test_an_impossible_request_fails_alone(stage: Stage):
@@ -160,7 +194,7 @@ def test_any_arrival_order_gives_the_solo_answer_and_frees_every_slot(requests, 
             stage.scheduler.step()
         stage.scheduler.check_integrity()
     stage.run()
-    assert stage.scheduler.state() == {"slots": slots, "free": slots, "waiting": 0}
+    assert stage.slots() == {"slots": slots, "free": slots, "waiting": 0}
     for index, numbers in enumerate(requests):
         said = stage.chunks(str(index))
         if str(index) in aborted:
@@ -185,4 +219,4 @@ def test_a_thousand_that_end_as_soon_as_they_are_admitted(kind: str):
     stage.receive(Abort("first"))
     stage.run()
     assert len(stage.told if kind == "impossible" else stage.sent) >= 1000
-    assert stage.scheduler.state() == {"slots": 1, "free": 1, "waiting": 0}
+    assert stage.slots() == {"slots": 1, "free": 1, "waiting": 0}

@@ -90,7 +90,9 @@ def test_what_the_talker_is_told_makes_the_codes_of_transformers(engine, demo_mo
     talker.feed(speech, None)
     frames = []
     while talker.finished(speech) is None:
+        talker.memory.give(speech)
         frames += [frame for frame in talker.step([speech]) if frame is not None]
+    talker.memory.release(speech)
     assert torch.equal(torch.stack(frames), truth.answer.codes)
 
 

@@ -44,7 +44,11 @@ def _voices(model_path: Path) -> tuple[str, ...]:
     return tuple(config.get("talker_config", {}).get("speaker_id") or ())
 
 
-TALKER_OPTIONS = {"max_length": Option("rows of a request, prompt and frames together (default: 8192)")}
+TALKER_OPTIONS = {
+    "max_length": Option("rows of a request, prompt and frames together (default: 8192)"),
+    "total_rows": Option("rows of all requests together, each given what it is expected to need (default: 65536)"),
+    "prefill_rows": Option("rows of a prompt read in one step; streams go on between two (default: 256)"),
+}
 CODE2WAV_OPTIONS = {
     "chunk_frames": Option(
         "frames of a stream's chunks; the last repeats (default: 2 2 2 3 3 4 5 6 8 10 12 15 16)", many=True

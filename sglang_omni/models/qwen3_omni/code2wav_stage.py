@@ -14,6 +14,7 @@ from sglang_omni.layers.streaming import Stream
 from sglang_omni.models.qwen3_omni.code2wav import Code2Wav, Code2WavConfig
 from sglang_omni.models.spec import StageOptions
 from sglang_omni.models.weights import load_module
+from sglang_omni.sidecar.memory import Memory, SlotOnly
 
 CHUNK_FRAMES = (2, 2, 2, 3, 3, 4, 5, 6, 8, 10, 12, 15, 16)
 """As large as can be while a player that starts with the first chunk never runs dry, if the talker makes frames at
@@ -81,6 +82,7 @@ class Code2WavRunner:
         self.model.prepare(options.slots)
         self.config = self.model.config
         self.slots = options.slots
+        self.memory: Memory = SlotOnly()
         self.device = next(self.model.parameters()).device
 
     def open(self, slot: int, params: dict[str, Any]) -> State:

@@ -60,10 +60,10 @@ class Talker(nn.Module):
         self.code_predictor = CodePredictor(config.code_predictor_config)
         self.rope: Rope
 
-    def prepare(self, slots: int, length: int) -> None:
-        """Fuses the loaded weights and makes room for `slots` requests of `length` rows."""
+    def prepare(self, slots: int, pages: int, rows: int) -> None:
+        """Fuses the loaded weights and makes room for `slots` requests, in `pages` of `rows` rows."""
         for layer in self.model.layers:
-            layer.prepare(slots, length)
+            layer.prepare(pages, rows)
         self.model.norm.fuse()
         attention = self.model.layers[0].self_attn
         device = self.codec_head.weight.device

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sglang_omni.errors import InvalidRequest
-from sglang_omni.layers.cache import Access, Decode, DecodeByRow, Prefill, length_mask
+from sglang_omni.errors import ConfigError, InvalidRequest
+from sglang_omni.layers.cache import Access, ByRow, Decode, length_mask, place
 from sglang_omni.layers.company import padded
 from sglang_omni.layers.rope import Rotation
 from sglang_omni.models.qwen3_omni.config import OmniConfig, omni_config
@@ -27,15 +27,28 @@ from sglang_omni.models.qwen3_omni.prompt import (
 from sglang_omni.models.qwen3_omni.talker import Talker
 from sglang_omni.models.spec import StageOptions
 from sglang_omni.models.weights import load_module, read_tensors
+from sglang_omni.sidecar.memory import Memory, Pages
 from sglang_omni.sidecar.sampling import Sampler, Sampling, draw, penalise, seed_key, uniforms
 
 MAX_LENGTH = 8192
-"""Rows of a slot, prompt and frames together, unless the option `max_length` says otherwise."""
+"""Rows of a request, prompt and frames together, unless the option `max_length` says otherwise."""
+
+TOTAL_ROWS = 65_536
+"""Of all requests together, unless the option `total_rows` says otherwise."""
+
+PAGE_ROWS = 64
+"""Five seconds of sound."""
+
+PREFILL_ROWS = 256
+"""Of a prompt that go into one step, unless the option `prefill_rows` says otherwise: streams go on between two."""
 
 FRAME_SECONDS = 0.08
 MAX_FRAMES = 4096
 FRAMES_AT_LEAST, FRAMES_PER_TOKEN = 64, 32
 """A complete text of n tokens is spoken in at most 64 + 32 n frames (12.5 are a second)."""
+
+FRAMES_EXPECTED = 6
+"""Per token, beside those 64: what memory is given for at first. English takes about 4."""
 
 SUPPRESSED = 1024
 """The last so many codes are special tokens that are never spoken, but for the end of speech."""
@@ -48,7 +61,7 @@ RESIDUAL = "code_predictor_"  # begins the names of the code predictor's paramet
 
 @dataclass
 class Speech:
-    """One request: `length` rows are in its slot, `frames` have been spoken, `text` is what it was given to say."""
+    """One request: `length` rows are in its `pages`, `frames` have been spoken, `text` is what it was given to say."""
 
     slot: int
     prompt: TalkerPrompt
@@ -56,6 +69,8 @@ class Speech:
     max_frames: int
     text: list[int] = field(default_factory=list)
     complete: bool = False
+    pages: list[int] = field(default_factory=list)
+    parked: list[Tensor] = field(default_factory=list)  # what was in its pages, as long as it has none
     length: int = 0
     position: float = 0.0  # the rotary position of the next row
     frames: int = 0
@@ -68,6 +83,16 @@ class Speech:
             return self.max_frames
         return min(self.max_frames, FRAMES_AT_LEAST + FRAMES_PER_TOKEN * len(self.text))
 
+    @property
+    def expected(self) -> int:
+        """Frames that the text so far will take."""
+        return min(self.max_frames, FRAMES_AT_LEAST + FRAMES_EXPECTED * len(self.text))
+
+    @property
+    def hears(self) -> bool:
+        """Whether a part of its prompt is still to be read."""
+        return self.length < self.prompt.length
+
 
 class TalkerRunner:
     """A frame per step. `open` takes what the thinker's scheduler knows of a request:
@@ -77,8 +102,9 @@ class TalkerRunner:
     predictor, code_predictor_temperature, _top_k and _top_p, each None for the reference's default. `feed` takes
     lists of token ids.
 
-    A step gives each request a frame's codes (code groups,), or None where the speech ended. The option
-    `max_length` is how many rows a slot holds (default 8192).
+    A step gives each request a frame's codes (code groups,), or None where the speech ended or the prompt goes on.
+    Options: `max_length` rows of a request (8192), `total_rows` of all that are open (65536), of which each is given
+    what it is expected to need, and `prefill_rows` of a prompt that are read in one step (256).
     """
 
     def __init__(self, options: StageOptions):
@@ -86,9 +112,11 @@ class TalkerRunner:
         self.device = torch.device(options.device)
         self.config = omni_config(options.model_path)
         self.max_length = _max_length(options)
+        self.prefill_rows = int(options.options.get("prefill_rows", PREFILL_ROWS))
         self.end_of_text = _end_of_text(Path(options.model_path), self.config)
         self.talker, self.text_rows = _load(options, self.config)
-        self.talker.prepare(self.slots, self.max_length)
+        self.talker.prepare(self.slots, -(-_total_rows(options) // PAGE_ROWS), PAGE_ROWS)
+        self.memory: Memory = Pages([layer.self_attn.pool for layer in self.talker.model.layers], self._rows)
 
         c = self.config.talker_config
         codes, self.groups = c.text_config.vocab_size, c.num_code_groups
@@ -148,9 +176,19 @@ class TalkerRunner:
     def bucket(self, state: Speech) -> Hashable | None:
         if state.reason is not None or self._next_text(state) is None:
             return None
-        if state.length == 0:
-            return "prefill", state.prompt.length
+        if state.hears:
+            return "prefill", state.length, self._piece(state)
         return ("decode",)
+
+    def _piece(self, state: Speech) -> int:
+        """Rows that go into its next step."""
+        return min(self.prefill_rows, state.prompt.length - state.length) if state.hears else 1
+
+    def _rows(self, state: Speech) -> int:
+        """How many it must have room for: at first for all that is expected."""
+        if state.length == 0:
+            return min(self.max_length, state.prompt.length + state.expected)
+        return state.length + self._piece(state)
 
     def _next_text(self, state: Speech) -> int | None:
         """The token whose row goes into the next step, None if it has not arrived."""
@@ -171,30 +209,47 @@ class TalkerRunner:
 
     @torch.inference_mode()
     def step(self, states: Sequence[Speech]) -> list[Tensor | None]:
+        hears = states[0].hears
         slots = [state.slot for state in states]
         index = torch.tensor(slots, device=self.device)
-        hidden = self._decode(states, index) if states[0].length else self._prefill(states, index)
+        hidden = self._prefill(states) if hears else self._decode(states, index)
+        if states[0].hears:
+            return [None] * len(states)
         codes = self._frame(hidden, states, slots, index).cpu()
         return [self._spoken(state, frame) for state, frame in zip(states, codes, strict=True)]
 
-    def _prefill(self, states: Sequence[Speech], index: Tensor) -> Tensor:
-        """Whole prompts of one length: the hidden state of their last rows (batch, hidden)."""
-        x = torch.stack([self._embed(state) for state in states])
-        positions = torch.stack([state.prompt.positions for state in states], 1).to(self.device, torch.float32)
+    def _prefill(self, states: Sequence[Speech]) -> Tensor:
+        """As many rows of each prompt, from the same one on: the hidden state of the last of them (batch, hidden)."""
+        begin = states[0].length
+        end = begin + self._piece(states[0])
+        x = torch.stack([self._embed(state, begin, end) for state in states])
+        positions = torch.stack([state.prompt.positions[:, begin:end] for state in states], 1)
         for state in states:
-            state.length = state.prompt.length
+            state.length = end
             state.position = float(state.prompt.positions[0, -1]) + 1
-        return self._run(x, Prefill(index, self.talker.rope.at(positions, x.dtype)))[:, -1]
+        rotation = self.talker.rope.at(positions.to(self.device, torch.float32), x.dtype)
+        return self._run(x, self._by_row(states, end - begin, len(states), rotation))[:, -1]
 
-    def _embed(self, state: Speech) -> Tensor:
-        """The prompt's rows (length, hidden)."""
+    def _by_row(self, states: Sequence[Speech], time: int, batch: int, rotation: Rotation) -> ByRow:
+        """Of states whose last `time` rows are new."""
+        new = [place(state.pages, PAGE_ROWS, state.length - time, state.length) for state in states]
+        seen = [place(state.pages, PAGE_ROWS, 0, state.length) for state in states]
+        return ByRow(batch, new, seen, rotation)
+
+    def _embed(self, state: Speech, begin: int, end: int) -> Tensor:
+        """Rows of the prompt (end - begin, hidden)."""
         prompt = state.prompt
-        rows = self.text_rows[input_ids(self.config, prompt, state.text[0]).to(self.device)]
-        if len(prompt.media_rows):
-            media_rows = prompt.media_rows.to(self.device, rows.dtype)
-            rows[:-HEAD][prompt.media.to(self.device)] = self.talker.hidden_projection(media_rows)
+        rows = self.text_rows[input_ids(self.config, prompt, state.text[0])[begin:end].to(self.device)]
+        media = prompt.media[begin:end]
+        if media.any():
+            before = int(prompt.media[:begin].sum())
+            media_rows = prompt.media_rows[before : before + int(media.sum())].to(self.device, rows.dtype)
+            rows[: len(media)][media.to(self.device)] = self.talker.hidden_projection(media_rows)
         spoken = codec_ids(self.config.talker_config, state.voice)
-        rows[-len(spoken) :] += self.talker.model.codec_embedding(torch.tensor(spoken, device=self.device))
+        first = prompt.length - len(spoken)
+        if first < end:
+            heard = torch.tensor(spoken[max(0, begin - first) : end - first], device=self.device)
+            rows[-len(heard) :] += self.talker.model.codec_embedding(heard)
         return rows
 
     def _decode(self, states: Sequence[Speech], index: Tensor) -> Tensor:
@@ -206,14 +261,17 @@ class TalkerRunner:
         for state in states:
             state.length += 1
             state.position += 1
-        return self._run(x[:, None], self._access(states, index, rotation))[: len(states), -1]
+        return self._run(x[:, None], self._access(states, rotation))[: len(states), -1]
 
-    def _access(self, states: Sequence[Speech], index: Tensor, rotation: Rotation) -> Access:
-        lengths = [state.length for state in states]
+    def _access(self, states: Sequence[Speech], rotation: Rotation) -> Access:
         if self.device.type == "cpu":
-            return DecodeByRow(len(padded(index)), [state.slot for state in states], lengths, rotation)
+            return self._by_row(states, 1, len(rotation.cos), rotation)
+        lengths = [state.length for state in states]
+        most = max(len(state.pages) for state in states)
+        pages = [state.pages + [0] * (most - len(state.pages)) for state in states]
         mask = length_mask(lengths, self.device, self.text_rows.dtype)
-        return Decode(index, torch.tensor(lengths, device=self.device) - 1, max(lengths), rotation, mask)
+        new = torch.tensor(lengths, device=self.device) - 1
+        return Decode(torch.tensor(pages, device=self.device), new, max(lengths), rotation, mask)
 
     def _run(self, x: Tensor, access: Access) -> Tensor:
         return self.talker.model(x.flatten(0, 1), access).view(x.shape)
@@ -259,8 +317,16 @@ def prompt_check(options: StageOptions) -> Callable[[Sequence[int]], None]:
     return check
 
 
+def _total_rows(options: StageOptions) -> int:
+    return int(options.options.get("total_rows", max(TOTAL_ROWS, options.options.get("max_length", 0))))
+
+
 def _max_length(options: StageOptions) -> int:
-    return int(options.options.get("max_length", MAX_LENGTH))
+    total = _total_rows(options)
+    length = int(options.options.get("max_length", min(MAX_LENGTH, total)))
+    if length > total:
+        raise ConfigError(f"the talker's max_length {length} is more than its total_rows {total}")
+    return length
 
 
 def _check_length(rows: int, max_length: int) -> None:

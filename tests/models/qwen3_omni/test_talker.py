@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sglang_omni.errors import CheckpointError
-from sglang_omni.layers.cache import Decode, Prefill, length_mask
+from sglang_omni.layers.cache import ByRow, Decode, length_mask
 from sglang_omni.models.qwen3_omni.talker import Talker
-from sglang_omni.models.qwen3_omni.talker_stage import TalkerRunner
+from sglang_omni.models.qwen3_omni.talker_stage import PAGE_ROWS, TalkerRunner
 from sglang_omni.models.spec import StageOptions
 from tests.reference import reference_model
 
@@ -20,21 +20,23 @@ STEPS = 6
 
 @pytest.fixture(scope="module")
 def talker(demo_model: Path) -> Talker:
-    return TalkerRunner(StageOptions(str(demo_model), slots=4, options={"max_length": 64})).talker
+    return TalkerRunner(StageOptions(str(demo_model), slots=4, options={"total_rows": 256})).talker
 
 
 @torch.inference_mode()
-def run(talker: Talker, x: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
+def run(talker: Talker, x: torch.Tensor, positions: torch.Tensor, pages: list[int]) -> torch.Tensor:
     """Prompts of PROMPTS, then decode steps together: x (batch, time, hidden) -> the last STEPS rows' states."""
     longest, dtype = max(PROMPTS), talker.codec_head.weight.dtype
     for row, length in enumerate(PROMPTS):
-        access = Prefill(slots[row, None], talker.rope.at(positions[:, row, None, :length], dtype))
+        begin = pages[row] * PAGE_ROWS
+        places = [slice(begin, begin + length)]
+        access = ByRow(1, places, places, talker.rope.at(positions[:, row, None, :length], dtype))
         talker.model(x[row, :length].to(dtype), access)
     lengths, rows, states = torch.tensor(PROMPTS), torch.arange(len(PROMPTS)), []
     for step in range(STEPS):
         rotation = talker.rope.at(positions[:, rows, lengths + step][..., None], dtype)
         mask = length_mask([length + step + 1 for length in PROMPTS], x.device, dtype)
-        decode = Decode(slots, lengths + step, longest + step + 1, rotation, mask)
+        decode = Decode(torch.tensor(pages)[:, None], lengths + step, longest + step + 1, rotation, mask)
         states.append(talker.model(x[rows, lengths + step].to(dtype), decode))
     return torch.stack(states, 1)
 
@@ -50,7 +52,7 @@ def rows(talker: Talker) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_hidden_states_are_the_references(talker: Talker, rows: tuple, demo_model: Path) -> None:
     x, positions = rows
-    states = run(talker, x, positions, torch.tensor([2, 0, 3]))
+    states = run(talker, x, positions, [2, 0, 3])
     model = reference_model(demo_model).talker.model
     for row, length in enumerate(PROMPTS):
         end = length + STEPS
@@ -60,10 +62,10 @@ def test_hidden_states_are_the_references(talker: Talker, rows: tuple, demo_mode
 
 
 def test_bfloat16_is_close_to_float32(talker: Talker, rows: tuple, demo_model: Path) -> None:
-    options = StageOptions(str(demo_model), dtype="bfloat16", slots=4, options={"max_length": 64})
+    options = StageOptions(str(demo_model), dtype="bfloat16", slots=4, options={"total_rows": 256})
     half = TalkerRunner(options).talker
-    slots = torch.tensor([1, 3, 0])
-    expected, states = run(talker, *rows, slots), run(half, *rows, slots)
+    pages = [1, 3, 0]
+    expected, states = run(talker, *rows, pages), run(half, *rows, pages)
     assert states.dtype == torch.bfloat16
     similarity = torch.cosine_similarity(states.float(), expected, dim=-1)
     assert similarity.median() > 0.99

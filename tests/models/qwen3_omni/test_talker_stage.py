@@ -24,13 +24,21 @@ def begin(runner: TalkerRunner, slot: int, told: Told, speech: dict[str, Any] = 
     return runner.open(slot, {**told.params, "speech": speech})
 
 
+def step(runner: TalkerRunner, states: list[Speech]) -> list[torch.Tensor | None]:
+    """As the scheduler does it, where there is memory for all."""
+    for state in states:
+        runner.memory.give(state)
+    return runner.step(states)
+
+
 def speak(runner: TalkerRunner, state: Speech) -> torch.Tensor:
     """All frames (frames, code groups) of a request whose text has arrived."""
     frames = []
     while runner.finished(state) is None:
-        (frame,) = runner.step([state])
+        (frame,) = step(runner, [state])
         if frame is not None:
             frames.append(frame)
+    runner.memory.release(state)
     return torch.stack(frames) if frames else torch.empty(0, runner.groups, dtype=torch.int64)
 
 
@@ -61,7 +69,7 @@ def test_a_frame_leaves_before_the_next_word_arrives(runner: TalkerRunner, tiny_
     assert runner.bucket(state) is None
     for token, frame in zip(conversation.tokens[:4], conversation.answer.codes, strict=False):
         runner.feed(state, [token])
-        (spoken,) = runner.step([state])
+        (spoken,) = step(runner, [state])
         torch.testing.assert_close(spoken, frame)
         assert runner.bucket(state) is None
         assert runner.finished(state) is None

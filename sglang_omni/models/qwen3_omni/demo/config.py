@@ -45,8 +45,8 @@ class Size:
 
 SIZES = {
     "tiny": Size(
-        thinker=Stack(32, 5, 2, 1, 32, 16, experts=4, active_experts=2),
-        talker=Stack(32, 2, 2, 1, 32, 16, experts=4, active_experts=2),
+        thinker=Stack(32, 5, 2, 1, 32, 32, experts=4, active_experts=2),
+        talker=Stack(32, 2, 2, 1, 32, 32, experts=4, active_experts=2),
         code_predictor=Stack(32, 2, 2, 1, 32, 32),
         vision=Stack(32, 3, 1, 1, 32, 32),
         audio=Stack(32, 1, 1, 1, 32, 32),
