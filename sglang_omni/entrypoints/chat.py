@@ -21,7 +21,7 @@ from sglang_omni.entrypoints.chat_request import STREAM_FORMATS, WHOLE_FORMATS, 
 from sglang_omni.entrypoints.chat_stream import ABORTED, ABORTED_MESSAGE, ChatStream, finish_choice, usage_details
 from sglang_omni.entrypoints.client import Client
 from sglang_omni.entrypoints.concurrency import collect, first, interleave, together, until_disconnected
-from sglang_omni.entrypoints.delivery import Delivery, deliver
+from sglang_omni.entrypoints.delivery import deliver
 from sglang_omni.entrypoints.errors import OUR_FAULT, Refused, body_of, error_body, error_response
 from sglang_omni.entrypoints.fields import check_fields
 from sglang_omni.entrypoints.outcomes import note_failure
@@ -128,21 +128,13 @@ class OmniServingChat(OpenAIServingChat):
         except OmniError as error:
             return error_response(error)
 
-    async def _text(
-        self,
-        adapted_request: GenerateReqInput,
-        request: ChatRequest,
-        raw_request: Request,
-        delivery: Delivery | None = None,
-    ) -> Any:
+    async def _text(self, adapted_request: GenerateReqInput, request: ChatRequest, raw_request: Request) -> Any:
         response = await super()._handle_non_streaming_request(adapted_request, request, raw_request)
         if not isinstance(response, ChatCompletionResponse):
             raise Refused(response)
         if request.speaks and response.choices[0].finish_reason == ABORTED:
             raise RequestFailed(ABORTED_MESSAGE)  # there will be no sound to wait for
         response.id = request.rid  # of several choices, each has an id of its own
-        if delivery:
-            delivery.text(response.usage.completion_tokens)
         return response
 
     async def _write_whole(
@@ -158,11 +150,12 @@ class OmniServingChat(OpenAIServingChat):
     ) -> Response:
         rate = self.client.spec.sample_rate
         with (
-            deliver(self.client.metrics, request.rid, ROUTE, rate) as delivery,
+            deliver(self.client, raw_request.state.account, request.rid, ROUTE) as delivery,
             self.client.pipeline.listen(request.rid) as speech,
         ):
-            text = self._text(adapted_request, request, raw_request, delivery)
-            response, pcm = await together(text, collect(delivery.hear(speech)))
+            adapted_request.external_trace_header = delivery.trace_headers
+            text = self._text(adapted_request, request, raw_request)
+            response, pcm = await together(text, collect(delivery.hear(request.rid, speech)))
         sound = await asyncio.get_running_loop().run_in_executor(None, encode, pcm, request._format, rate)
         answer = _with_usage(response, speech.frames)
         choice = answer["choices"][0]
@@ -245,17 +238,13 @@ class OmniServingChat(OpenAIServingChat):
                 yield data
             return
         with (
-            deliver(self.client.metrics, request.rid, ROUTE, self.client.spec.sample_rate) as delivery,
+            deliver(self.client, raw_request.state.account, request.rid, ROUTE) as delivery,
             self.client.pipeline.listen(request.rid) as speech,
         ):
-            async with aclosing(interleave(text=lines, sound=delivery.hear(speech))) as both:
+            adapted_request.external_trace_header = delivery.trace_headers
+            async with aclosing(interleave(text=lines, sound=delivery.hear(request.rid, speech))) as both:
                 async for name, item in both:
-                    if name == "text":
-                        events = stream.text(item)
-                        delivery.text(stream.text_tokens)
-                    else:
-                        events = stream.sound(item)
-                    for data in events:
+                    for data in stream.text(item) if name == "text" else stream.sound(item):
                         yield data
                     if stream.failed:
                         delivery.outcome = "failed"

@@ -111,11 +111,6 @@ class ChatStream:
                 events += self.sound(pcm)
         return events
 
-    @property
-    def text_tokens(self) -> int | None:
-        """Of the whole answer, once the thinker has counted them."""
-        return self._usage["completion_tokens"] if self._usage else None
-
     def _usage_so_far(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Of all choices; codec frames are counted at the end."""
         usage = payload["usage"]

@@ -1,50 +1,55 @@
-"""One spoken answer on its way to the client: what is measured of it, and the line that the log gets."""
+"""One spoken answer on its way to the client, and what is measured of it."""
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 
 from sglang_omni.audio.clip import BYTES_PER_SAMPLE
 from sglang_omni.audio.player import Player
-from sglang_omni.entrypoints.metrics import Metrics
+from sglang_omni.entrypoints import tracing
+from sglang_omni.entrypoints.account import Account
+from sglang_omni.entrypoints.client import Client
 from sglang_omni.errors import OmniError
 from sglang_omni.pipeline import Speech
-
-logger = logging.getLogger(__name__)
+from sglang_omni.sidecar.messages import Times
 
 
 class Delivery:
     """Times are seconds of the monotonic clock. `outcome` is `finished`, `aborted`, `refused` or `failed`."""
 
-    def __init__(self, id: str, route: str, sample_rate: int):
-        self.id = id
-        self.route = route
+    def __init__(self, sample_rate: int, stages: list[str], span: tracing.SpeechSpan | None = None):
         self.began = time.monotonic()
         self.player = Player()
         self.outcome = "finished"
-        self.text_tokens: int | None = None  # said, or made by the thinker
+        self.text_tokens = 0  # that were given to be said
         self.frames = 0
+        self.times: dict[str, list[Times]] = {stage: [] for stage in stages}  # of every piece that was made to its end
+        self._span = span
         self._bytes_per_second = sample_rate * BYTES_PER_SAMPLE
-        self._first_text: float | None = None
-        self._last_text: float | None = None
 
-    def text(self, tokens: int | None) -> None:
-        """Some text came; `tokens` in all, where that is known."""
-        self.text_tokens = tokens
-        self._last_text = time.monotonic()
-        self._first_text = self._first_text or self._last_text
+    @property
+    def trace_headers(self) -> dict[str, str] | None:
+        """For what belongs to this answer in the trace of its request."""
+        return self._span.headers if self._span else None
 
     def sound(self, pcm: bytes, arrived: float) -> None:
         self.player.add(arrived, len(pcm) / self._bytes_per_second)
 
-    async def hear(self, speech: Speech) -> AsyncGenerator[bytes, None]:
-        """The sound of `speech`."""
+    def made(self, id: str, speech: Speech) -> None:
+        """A piece, the request `id` of all stages, has come to its end."""
+        self.frames += speech.frames
+        for stage, times in speech.times.items():
+            self.times[stage].append(times)
+        if self._span:
+            self._span.stages(id, speech.times)
+
+    async def hear(self, id: str, speech: Speech) -> AsyncGenerator[bytes, None]:
+        """The sound of `speech`, the only piece."""
         async for pcm in speech:
             self.sound(pcm, speech.arrived)
             yield pcm
-        self.frames = speech.frames
+        self.made(id, speech)
 
     @property
     def real_time_factor(self) -> float | None:
@@ -53,34 +58,14 @@ class Delivery:
             return None
         return (self.player.last - self.began) / self.player.seconds
 
-    def line(self) -> str:
-        player, factor = self.player, self.real_time_factor
-        values = {
-            "request": self.id,
-            "route": self.route,
-            "outcome": self.outcome,
-            "text_tokens": "-" if self.text_tokens is None else self.text_tokens,
-            "frames": self.frames,
-            "audio_s": f"{player.seconds:.2f}",
-            "first_text_s": self._since(self._first_text),
-            "last_text_s": self._since(self._last_text),
-            "first_audio_s": self._since(player.began),
-            "last_audio_s": self._since(player.last),
-            "total_s": self._since(time.monotonic()),
-            "real_time_factor": "-" if factor is None else f"{factor:.3f}",
-            "gaps": player.gaps,
-            "silence_s": f"{player.silence:.3f}",
-        }
-        return " ".join(f"{name}={value}" for name, value in values.items())
-
-    def _since(self, moment: float | None) -> str:
-        return "-" if moment is None else f"{moment - self.began:.3f}"
-
 
 @contextmanager
-def deliver(metrics: Metrics, id: str, route: str, sample_rate: int) -> Iterator[Delivery]:
-    """One answer, from its request to its end; leaving the block counts and logs it."""
-    delivery = Delivery(id, route, sample_rate)
+def deliver(client: Client, account: Account, id: str, route: str) -> Iterator[Delivery]:
+    """One answer, from its request to its end; leaving the block counts it."""
+    stages = [stage.name for stage in client.spec.stages]
+    span = tracing.begin(id, route, account.headers, account.read)
+    delivery = Delivery(client.spec.sample_rate, stages, span)
+    account.deliveries.append(delivery)
     try:
         yield delivery
     except (GeneratorExit, asyncio.CancelledError):
@@ -91,5 +76,6 @@ def deliver(metrics: Metrics, id: str, route: str, sample_rate: int) -> Iterator
         delivery.outcome = "refused" if refused else "failed"
         raise
     finally:
-        metrics.spoken(delivery)
-        logger.info("spoke %s", delivery.line())
+        client.metrics.spoken(route, delivery)
+        if span:
+            span.end(delivery.outcome, delivery.frames, delivery.player.seconds)

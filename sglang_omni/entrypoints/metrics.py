@@ -45,9 +45,9 @@ class Metrics:
     def request(self, route: str, outcome: str) -> None:
         self._requests.labels(route, outcome).inc()
 
-    def spoken(self, delivery: "Delivery") -> None:
+    def spoken(self, route: str, delivery: "Delivery") -> None:
         """An answer that ended, however it did."""
-        route, player = delivery.route, delivery.player
+        player = delivery.player
         if player.began is None or player.last is None:
             return
         self._first_audio.labels(route).observe(player.began - delivery.began)

@@ -79,6 +79,8 @@ def told(thinker: Sequence[config_file.Entry], sglang: Sequence[str]) -> tuple[l
 def server_args(options: config.ServeOptions, spec: ModelSpec, model_path: Path) -> "ServerArgs":
     from sglang.srt.server_args import prepare_server_args
 
+    from sglang_omni.entrypoints.tracing import check_installed
+
     arguments, _ = told(options.thinker, options.sglang)
     result = prepare_server_args(
         [
@@ -94,4 +96,6 @@ def server_args(options: config.ServeOptions, spec: ModelSpec, model_path: Path)
     )
     if result.tokenizer_worker_num != 1:
         raise ConfigError("--tokenizer-worker-num must be 1: one process coordinates the stages")
+    if result.enable_trace:
+        check_installed()
     return result

@@ -7,8 +7,9 @@ from dataclasses import replace
 from sglang_omni.audio.clip import BYTES_PER_SAMPLE, CHANNELS
 from sglang_omni.audio.join import Fade, silence
 from sglang_omni.audio.tempo import Tempo
+from sglang_omni.entrypoints.account import Account
 from sglang_omni.entrypoints.client import Client
-from sglang_omni.entrypoints.delivery import deliver
+from sglang_omni.entrypoints.delivery import Delivery, deliver
 from sglang_omni.entrypoints.sentences import pause_after, pieces
 from sglang_omni.entrypoints.stages import SpeechOptions
 from sglang_omni.errors import InvalidRequest
@@ -27,6 +28,7 @@ class Speaking:
     def __init__(
         self,
         client: Client,
+        account: Account,
         id: str,
         text: str,
         instructions: str | None,
@@ -38,6 +40,7 @@ class Speaking:
         self.sample_rate = client.spec.sample_rate
         self.finish_reason = "stop"
         self._client = client
+        self._account = account
         self._route = route
         self._pipeline = client.pipeline
         self._options = options
@@ -67,23 +70,22 @@ class Speaking:
 
     async def pcm(self) -> AsyncGenerator[bytes, None]:
         """The sound as it is made; to close the generator early frees every piece in every stage."""
-        with deliver(self._client.metrics, self.id, self._route, self.sample_rate) as delivery:
+        with deliver(self._client, self._account, self.id, self._route) as delivery:
             delivery.text_tokens = sum(map(len, self._texts))
-            async with aclosing(self._sound()) as sound:
+            async with aclosing(self._sound(delivery)) as sound:
                 async for pcm in sound:
                     delivery.sound(pcm, self._arrived)
                     yield pcm
-            delivery.frames = self._frames
 
-    async def _sound(self) -> AsyncGenerator[bytes, None]:
-        async with aclosing(self._joined()) as joined:
+    async def _sound(self, delivery: Delivery) -> AsyncGenerator[bytes, None]:
+        async with aclosing(self._joined(delivery)) as joined:
             try:
                 async for pcm in joined if self._speed == 1 else at_speed(self._speed, joined, self.sample_rate):
                     yield pcm
             except InvalidRequest as error:  # of the prompt, which holds nothing else that is the client's
                 raise InvalidRequest(str(error), param="instructions") from None
 
-    async def _joined(self) -> AsyncGenerator[bytes, None]:
+    async def _joined(self, delivery: Delivery) -> AsyncGenerator[bytes, None]:
         last = len(self._texts) - 1
         ahead = round(BEGIN_NEXT_AFTER * self.sample_rate) * BYTES_PER_SAMPLE
         with ExitStack() as speeches:
@@ -101,6 +103,7 @@ class Speaking:
                 self._arrived = speech.arrived
                 yield fade.finish()
                 self._frames += speech.frames
+                delivery.made(self._id(index), speech)
                 if speech.finish_reason == "length" or (index < last and self._left == 0):
                     self.finish_reason = "length"
                 if index == last or self._left == 0:
@@ -114,11 +117,15 @@ class Speaking:
         limit = self._options.max_frames
         return None if limit is None else max(0, limit - self._frames)
 
+    def _id(self, index: int) -> str:
+        """Of a piece, in every stage."""
+        return f"{self.id}.{index}" if index else self.id
+
     def _begin(self, index: int, speeches: ExitStack) -> Speech:
         """Starts a piece. Leaving `speeches` aborts what it has not finished."""
         seed = self._options.seed
         options = replace(self._options, seed=None if seed is None else seed + index, max_frames=self._left)
-        id = f"{self.id}.{index}" if index else self.id
+        id = self._id(index)
         ids, end = self._texts[index], self._client.thinker.tokenizer.eos_token_id
         speech = speeches.enter_context(self._pipeline.listen(id))
         params = self._client.speech_params(self._prompt, options)

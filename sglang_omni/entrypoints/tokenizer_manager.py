@@ -13,6 +13,7 @@ from sglang.srt.managers.io_struct import GenerateReqInput
 from sglang.srt.managers.tokenizer_manager import TokenizerManager
 from sglang.srt.sampling.sampling_params import SamplingParams
 
+from sglang_omni.entrypoints.account import Account
 from sglang_omni.entrypoints.chat import OmniServingChat
 from sglang_omni.entrypoints.client import Client
 from sglang_omni.entrypoints.engine_request import check_request, clients_fault
@@ -65,9 +66,18 @@ class OmniTokenizerManager(TokenizerManager):
                 check_request(obj)
                 if obj.rid is None and request is not None:
                     obj.rid = claim(request)
+            account = Account({}) if request is None else request.state.account
             async with aclosing(super().generate_request(obj, request)) as outputs:
                 async for output in outputs:
+                    account.thought = output
                     yield output
+
+    def _wait_one_response(self, obj: Any, request: Request | None = None) -> AsyncGenerator[Any, None]:
+        state = self.rid_to_state[obj.rid]
+        # What SGLang sends ahead, that several choices find their prompt read, has no times of its own.
+        if request is not None and state.time_stats.api_server_dispatch_finish_time:
+            request.state.account.thoughts.append(state)
+        return super()._wait_one_response(obj, request)
 
     async def _send_one_request(self, tokenized_obj: Any) -> None:
         """Gives each of `n` choices a seed of its own: SGLang sends all of them, in order, with the same parameters."""

@@ -59,7 +59,11 @@ def test_metrics_and_a_line_in_the_log_tell_of_a_spoken_answer(server: Server):
     assert seconds == pytest.approx(frames * 0.08, abs=0.1)
     assert count("requests_total", 'outcome="finished"') == finished + 1
     (line,) = [line for line in server.output().splitlines() if f"request={answer.headers['x-request-id']} " in line]
-    assert f"outcome=finished text_tokens=8 frames={frames} " in line
+    told = dict(field.split("=", 1) for field in line.partition(" ended ")[2].split())
+    assert (told["outcome"], told["text_tokens"], told["frames"]) == ("finished", "8", str(frames))
+    for stage in "thinker", "talker", "code2wav":
+        assert 0 < float(told[f"{stage}_first_s"]) <= float(told[f"{stage}_s"]) <= float(told["total_s"])
+    assert 0 < float(told["talker_worked_s"]) <= float(told["talker_s"])
     for stage in "thinker", "talker", "code2wav":
         assert f'sglang_omni:stage_up{{stage="{stage}"}} 1.0' in httpx.get(f"{server.url}/metrics").text
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -9,6 +10,8 @@ from typing import Any
 
 from fastapi import FastAPI
 from sglang.srt.managers.tokenizer_manager import ServerStatus
+from sglang.srt.observability.req_time_stats import APIServerReqTimeStats
+from sglang.srt.observability.trace import fastapi_telemetry_disabled_kwargs
 from sglang.srt.runtime_context import publish
 from sglang.srt.server_args import ServerArgs
 from starlette.background import BackgroundTasks
@@ -20,7 +23,7 @@ from sglang_omni.entrypoints.running import RunningRequests
 from sglang_omni.errors import OmniError
 from sglang_omni.models.qwen3_omni import SPEC
 from sglang_omni.pipeline import Speech
-from sglang_omni.sidecar.messages import Finish
+from sglang_omni.sidecar.messages import Finish, Times
 
 VOICES = ("Chelsie", "ethan", "aiden")
 
@@ -67,16 +70,25 @@ class FakeThinker:
 
     async def generate_request(self, request: Any, raw_request: Any) -> AsyncIterator[Any]:
         self.requests.append(request)
+        account = raw_request.state.account
+        account.thoughts.append(thought := self._thought())
         try:
             if self.error:
                 raise self.error
             n = request.sampling_params["n"]
             if not request.stream:
                 await self._wait()
+                thought.output_ids += [0] * n * len(self.words)
+                thought.time_stats.set_first_token_time()
+                thought.time_stats.set_finished_time()
                 whole = [self._output(request, len(self.words), index) for index in range(n)]
                 yield whole if n > 1 else whole[0]
                 return
+            thought.time_stats.set_first_token_time()
             for count in range(1, len(self.words) + 1):
+                thought.output_ids += [0] * n
+                if count == len(self.words):
+                    thought.time_stats.set_finished_time()
                 for index in range(n):
                     yield self._output(request, count, index)
                 await asyncio.sleep(0)
@@ -85,6 +97,13 @@ class FakeThinker:
                     raise self.late_error
         finally:
             self.closed.append(request.rid)
+
+    def _thought(self) -> Any:
+        """SGLang's state of a request that was sent to the scheduler."""
+        stats = APIServerReqTimeStats()
+        stats.set_created_time()
+        stats.set_api_server_dispatch_finish_time()
+        return SimpleNamespace(output_ids=[], time_stats=stats)
 
     async def _wait(self) -> None:
         if self.forever:
@@ -100,13 +119,14 @@ class FakeThinker:
 
 @dataclass
 class FakePipeline:
-    """The coordinator: every request sounds like `sound`, as two frames."""
+    """The coordinator: every request sounds like `sound`, as two frames, and takes `times` in every stage."""
 
     sound: list[bytes] = field(default_factory=lambda: [b"\1\0\2\0", b"\3\0"])
     reason: str = "stop"
     error: OmniError | None = None
     late_error: OmniError | None = None
     forever: bool = False
+    times: Times = field(default_factory=lambda: Times(time.time(), 0.25, 0.5, 1.0, 0.125))
     stages: dict[str, str] = field(default_factory=lambda: {"talker": "healthy", "code2wav": "healthy"})
 
     def __post_init__(self) -> None:
@@ -133,7 +153,7 @@ class FakePipeline:
         if self.late_error:
             speech.put(self.late_error)
         elif not self.forever:
-            speech.put(Finish(request_id, self.reason, {"talker": 2}))
+            speech.put(Finish(request_id, self.reason, {"talker": 2}, dict.fromkeys(self.stages, self.times)))
         try:
             yield speech
         finally:
@@ -175,7 +195,8 @@ def templates() -> Any:
 
 def make(tokenizer: Any, text_only: bool = False, pipeline: FakePipeline | None = None) -> Fake:
     publish(ServerArgs(model_path=tokenizer.name_or_path, enable_cache_report=True), role="tokenizer")
-    app, thinker, pipeline = FastAPI(), FakeThinker(tokenizer), pipeline or FakePipeline()
+    app = FastAPI(**fastapi_telemetry_disabled_kwargs())  # as SGLang's
+    thinker, pipeline = FakeThinker(tokenizer), pipeline or FakePipeline()
     spec = replace(SPEC, voices=lambda path: VOICES)
     used: Any = None if text_only else pipeline
     client = app.state.omni = Client(spec, None, thinker, used)  # type: ignore[arg-type]

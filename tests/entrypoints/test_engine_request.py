@@ -9,6 +9,7 @@ import pytest
 from sglang.srt.managers.io_struct import GenerateReqInput
 from sglang.srt.managers.tokenizer_manager import TokenizerManager
 
+from sglang_omni.entrypoints.account import Account
 from sglang_omni.entrypoints.engine_request import ClientError, check_request
 from sglang_omni.entrypoints.errors import without_paths
 from sglang_omni.entrypoints.tokenizer_manager import OmniTokenizerManager
@@ -105,7 +106,7 @@ def test_what_a_client_does_not_name_runs_under_the_requests_id(monkeypatch: pyt
 
     monkeypatch.setattr(TokenizerManager, "generate_request", answers)
     manager = OmniTokenizerManager.__new__(OmniTokenizerManager)
-    http: Any = SimpleNamespace(state=SimpleNamespace(request_id="mine-1"))
+    http: Any = SimpleNamespace(state=SimpleNamespace(request_id="mine-1", account=Account({})))
     run(manager, *(GenerateReqInput(text="a", rid=rid) for rid in ("own", None, None)), http=http)
     assert seen == ["own", "mine-1", None]  # SGLang names the second by itself: an id runs once
 

@@ -82,7 +82,8 @@ def test_in_a_body_it_must_be_printable(client: TestClient, fake: Fake, field: s
 def test_a_refusal_is_logged_under_it(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     id = id_of(client.post(f"{CHAT}?a=%0Afake", json={"messages": "\n"}))
-    (line,) = [record.getMessage() for record in caplog.records if id in record.getMessage()]
+    line, ended = [record.getMessage() for record in caplog.records if id in record.getMessage()]
+    assert ended.startswith(f"ended request={id} ")
     assert line == f"{id}: POST '{CHAT}' answered 400: 'messages must be a list of at least one message'"
 
 

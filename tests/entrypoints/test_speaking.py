@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sglang_omni.entrypoints.account import Account
 from sglang_omni.entrypoints.sentences import AFTER_SENTENCE, pieces
 from sglang_omni.entrypoints.speaking import BEGIN_NEXT_AFTER, Speaking
 from sglang_omni.entrypoints.stages import SpeechOptions
@@ -63,7 +64,7 @@ def voices(fake: Fake) -> Voices:
 
 
 def speaking(fake: Fake, text: str = TEXT, speed: float = 1.0, **options: Any) -> Speaking:
-    return Speaking(fake.app.state.omni, "id", text, None, SpeechOptions("ethan", **options), speed)
+    return Speaking(fake.app.state.omni, Account({}), "id", text, None, SpeechOptions("ethan", **options), speed)
 
 
 async def heard(sound: AsyncIterator[bytes]) -> np.ndarray:

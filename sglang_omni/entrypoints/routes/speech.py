@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from sglang_omni.audio.encode import Encoder, Format, encode, find_format
+from sglang_omni.entrypoints.account import Account
 from sglang_omni.entrypoints.body import check, read_object
 from sglang_omni.entrypoints.client import Client, staged_voice
 from sglang_omni.entrypoints.concurrency import collect, first, until_disconnected
@@ -75,7 +76,9 @@ class SpeechRequest(SpeechItem):
         return self.stream or self.stream_format is not None
 
 
-def prepare(client: Client, asked: SpeechItem, id: str, route: str = ROUTE) -> tuple[Speaking, Format]:
+def prepare(
+    client: Client, account: Account, asked: SpeechItem, id: str, route: str = ROUTE
+) -> tuple[Speaking, Format]:
     """What can be said, and as which file: WAV where this machine lacks the encoder of another. Raises OmniError."""
     client.check_model(asked.model)
     if not asked.input.strip():
@@ -94,7 +97,7 @@ def prepare(client: Client, asked: SpeechItem, id: str, route: str = ROUTE) -> t
         repetition_penalty=asked.repetition_penalty,
         max_frames=asked.max_new_tokens,
     )
-    speaking = Speaking(client, id, asked.input, asked.instructions, options, asked.speed, route)
+    speaking = Speaking(client, account, id, asked.input, asked.instructions, options, asked.speed, route)
     return speaking, format if format.available else WAV
 
 
@@ -124,7 +127,8 @@ DESCRIPTION = describe(
 @router.post(ROUTE, **DESCRIPTION)
 async def speech(request: Request) -> Response:
     asked = check(SpeechRequest, await read_object(request))
-    speaking, format = prepare(request.app.state.omni, asked, new_id(clients_id(request, "speech")))
+    id = new_id(clients_id(request, "speech"))
+    speaking, format = prepare(request.app.state.omni, request.state.account, asked, id)
     rename(request, speaking.id)
     return await first(_answer(asked, speaking, format, request), until_disconnected(request))
 

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from pydantic import Field, model_validator
 
 from sglang_omni.audio.encode import Format
+from sglang_omni.entrypoints.account import Account
 from sglang_omni.entrypoints.body import check, read_object
 from sglang_omni.entrypoints.client import Client
 from sglang_omni.entrypoints.concurrency import first, together, until_disconnected
@@ -73,13 +74,14 @@ async def speech_batch(request: Request) -> Response:
     id = new_id(clients_id(request, "speech-batch"))
     rename(request, id)
     client: Client = request.app.state.omni
-    prepared = [_prepare(client, batch.merged(item), id, index) for index, item in enumerate(batch.items)]
+    account = request.state.account
+    prepared = [_prepare(client, account, batch.merged(item), id, index) for index, item in enumerate(batch.items)]
     return await first(_answer(id, prepared), until_disconnected(request))
 
 
-def _prepare(client: Client, item: BatchItem, id: str, index: int) -> tuple[Speaking, Format]:
+def _prepare(client: Client, account: Account, item: BatchItem, id: str, index: int) -> tuple[Speaking, Format]:
     try:
-        return prepare(client, item, f"{id}.item{index}", ROUTE)
+        return prepare(client, account, item, f"{id}.item{index}", ROUTE)
     except OmniError as error:
         if error.param is None:
             raise
