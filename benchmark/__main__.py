@@ -2,9 +2,9 @@
 
 import sys
 
-from benchmark import against_transformers, http_layer
+from benchmark import against_transformers, http_layer, soak
 
-BENCHMARKS = {"against-transformers": against_transformers.main, "http-layer": http_layer.main}
+BENCHMARKS = {"against-transformers": against_transformers.main, "http-layer": http_layer.main, "soak": soak.main}
 
 
 def main() -> int:

@@ -175,8 +175,8 @@ def main(arguments: Sequence[str]) -> int:
         alone, together = measure_server(options.url, options)
     else:
         print("  starting the server", flush=True)
-        with serve(["--model-path", model_path]) as url:
-            alone, together = measure_server(url, options)
+        with serve(["--model-path", model_path]) as server:
+            alone, together = measure_server(server.url, options)
 
     n = options.concurrency
     pairs = zip(together.answers, reference_row.answers, strict=True)
