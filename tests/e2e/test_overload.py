@@ -98,6 +98,12 @@ WAYS = {
 }
 
 
+def aborted(server: Server) -> float:
+    """How many requests have ended because their clients left."""
+    page = httpx.get(f"{server.url}/metrics").text.splitlines()
+    return sum(float(line.split()[-1]) for line in page if 'requests_total{outcome="aborted"' in line)
+
+
 def assert_free_at_once(server: Server) -> None:
     time.sleep(0.6)  # stages tell of their slots twice a second
     server.wait_until_free(0.5)
@@ -107,19 +113,23 @@ def assert_free_at_once(server: Server) -> None:
 @pytest.mark.parametrize("moment", [0.0, 0.02, 0.3])
 def test_who_leaves_at_once_or_soon_holds_nothing(server: Server, moment: float):
     """All ways at the same time: what they hold is freed, whichever it is."""
+    before = aborted(server)
     leavers = [Leaver(server, path, fields) for path, fields in WAYS.values()]
     time.sleep(moment)
     for leaver in leavers:
         leaver.leave()
     assert_free_at_once(server)
+    assert aborted(server) == before + len(WAYS)
 
 
 @pytest.mark.parametrize("way", ["streamed spoken chat", "streamed chat", "streamed speech", "speech in events"])
 def test_who_leaves_in_mid_stream_holds_nothing(server: Server, way: str):
+    before = aborted(server)
     leaver = Leaver(server, *WAYS[way])
     assert leaver.read(1000).startswith(b"HTTP/1.1 200")
     leaver.leave()
     assert_free_at_once(server)
+    assert aborted(server) == before + 1
 
 
 @pytest.mark.parametrize("when", ["text", "sound"])
