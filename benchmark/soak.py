@@ -27,7 +27,7 @@ from benchmark.mix import BAD, CHATS, EVENTS, MIX, RATE, SAMPLE_BYTES, STREAM, W
 from benchmark.server import Server, serve
 
 MIB = 2**20
-GROWTH_LIMIT = 200 * MIB
+GROWTH_LIMIT = 100 * MIB
 """Of the memory of all processes, from the first minute to the end: the thinker's cache fills, and nothing else may."""
 PROGRESS_SECONDS = 15.0
 ANSWER_SECONDS = 180.0  # whoever waits longer is not answered
@@ -111,7 +111,7 @@ class Soak:
         async def act(answer: Answer) -> bool:
             nonlocal moment, aborted
             if manner == "slow":
-                await asyncio.sleep(0.25)
+                await asyncio.sleep(0.1)
             moment -= 1
             if manner == "aborts" and moment == 0:
                 aborted = True
