@@ -174,7 +174,7 @@ class Pipeline:
                     logger.error("the %s has been silent for %g s: ending it", name, STUCK_SECONDS)
                     self.sidecars.kill(name)
             if down := [name for name, state in states.items() if state in ("dead", "stuck")]:
-                self._fail_all(Unavailable(f"the {_and(down)} stopped; speech is not available"))
+                self.fail_all(Unavailable(f"the {_and(down)} stopped; speech is not available"))
             for name, code in self.sidecars.dead().items():
                 if name in self._seen or code < 0:  # one that never was ready, and was not killed, will never be
                     self._start_again(name, code)
@@ -202,7 +202,8 @@ class Pipeline:
         speech.fail(error)
         self.abort(id)
 
-    def _fail_all(self, error: OmniError) -> None:
+    def fail_all(self, error: OmniError) -> None:
+        """Who listens to a request hears of it at once."""
         for speech in self._speeches.values():
             speech.put(error)
 

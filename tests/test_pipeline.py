@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sglang_omni.errors import InvalidRequest, RequestFailed, Unavailable
+from sglang_omni.errors import InvalidRequest, Overloaded, RequestFailed, Unavailable
 from sglang_omni.pipeline import Pipeline, Speech
 from sglang_omni.sidecar.messages import Chunk, Finish, Heartbeat, Start
 from sglang_omni.sidecar.port import HTTP, Inbox, Outbox
@@ -154,6 +154,27 @@ def test_a_dead_stage_fails_its_requests_and_refuses_new_ones(stages):
         assert not pipeline.healthy
         with pytest.raises(Unavailable, match="second"), pipeline.listen("b"):
             pass
+
+    run(stages, scenario)
+
+
+def test_more_than_can_wait_are_refused(stages):
+    async def scenario(pipeline: Pipeline):
+        pipeline.max_speeches = 1
+        refused = pytest.raises(Overloaded, match="1 answers are being spoken")
+        with pipeline.listen("a"), refused, pipeline.listen("b"):
+            pass
+        return await hear(pipeline, "c", 1)
+
+    assert run(stages, scenario)[0] == [1]
+
+
+def test_all_can_be_told_that_it_is_over(stages):
+    async def scenario(pipeline: Pipeline):
+        with pytest.raises(Unavailable, match="the end"), pipeline.listen("a") as speech:
+            pipeline.fail_all(Unavailable("the end"))
+            async for _ in speech:
+                pass
 
     run(stages, scenario)
 

@@ -11,12 +11,13 @@ from sglang_omni.entrypoints.chat_request import ChatRequest
 from sglang_omni.entrypoints.metrics import Metrics
 from sglang_omni.entrypoints.spoken import SpokenAnswers
 from sglang_omni.entrypoints.stages import SpeechOptions, StageParams, VoiceId
-from sglang_omni.errors import InvalidRequest, ModelNotFound
+from sglang_omni.errors import InvalidRequest, ModelNotFound, OmniError
 from sglang_omni.models.spec import ModelSpec
 from sglang_omni.pipeline import Pipeline
 from sglang_omni.prompt_text import PromptText
 
 DEFAULT_VOICE = "ethan"  # as in transformers' generate, where the checkpoint has it
+LOWEST_PRIORITY = -(2**63)
 THINKER_STUCK_SECONDS = 60.0  # requests are running, and the thinker has said nothing for so long
 
 
@@ -65,6 +66,11 @@ class Client:
         if self._pipeline is not None:
             self._pipeline.give_up(prefix)
 
+    def fail_speech(self, error: OmniError) -> None:
+        """Of every request."""
+        if self._pipeline is not None:
+            self._pipeline.fail_all(error)
+
     def voice(self, asked: str | VoiceId | None, param: str) -> str:
         """A known voice, asked for in any case. Raises InvalidRequest naming the known ones."""
         name = asked.id if isinstance(asked, VoiceId) else asked
@@ -74,6 +80,21 @@ class Client:
             if known.lower() == name.lower():
                 return known
         raise InvalidRequest(f"{param} {name!r} is not one of default, {', '.join(self.voices)}", param=param)
+
+    def priority(self, asked: int | None) -> int:
+        """Of a request that SGLang does not see, as it would see it; the higher, the sooner. Raises InvalidRequest."""
+        setting = self.thinker.config_value
+        if not setting("enable_priority_scheduling"):
+            if asked is not None:
+                raise InvalidRequest(
+                    "priority acts only on a server that was started with --enable-priority-scheduling",
+                    param="priority",
+                )
+            return 0
+        priority = setting("default_priority_value") if asked is None else asked
+        if priority is None:
+            return LOWEST_PRIORITY
+        return -priority if setting("schedule_low_priority_values_first") else priority
 
     def chat_speech(self, request: ChatRequest) -> SpeechOptions:
         """How the answer to `request` is spoken. Temperature 0 makes the talker greedy too, unless it has its own."""

@@ -10,12 +10,11 @@ from typing import Any
 from sglang.srt.managers.io_struct import AbortReq
 from sglang.srt.managers.tokenizer_manager import SignalHandler
 
+from sglang_omni.errors import Unavailable
+
 FAREWELL_SECONDS = 1.0
-REASON = {
-    "type": "abort",
-    "status_code": HTTPStatus.SERVICE_UNAVAILABLE,
-    "message": "the thinker stopped; the server is going down",
-}
+MESSAGE = "the thinker stopped; the server is going down"
+REASON = {"type": "abort", "status_code": HTTPStatus.SERVICE_UNAVAILABLE, "message": MESSAGE}
 
 
 class CrashHandler(SignalHandler):
@@ -24,4 +23,5 @@ class CrashHandler(SignalHandler):
         manager = self.tokenizer_manager
         for request_id in list(manager.rid_to_state):
             manager._handle_abort_req(AbortReq(rid=request_id, finished_reason=REASON))
+        manager.client.fail_speech(Unavailable(MESSAGE))
         asyncio.get_running_loop().call_later(FAREWELL_SECONDS, super().running_phase_sigquit_handler, signum, frame)

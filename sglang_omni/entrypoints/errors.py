@@ -133,8 +133,15 @@ class OpenAIErrors:
             await self.app(scope, receive, rewrite)
         except ClientDisconnect:
             pass  # while it sent its body: nobody reads an answer
-        except Exception:  # whatever it is, it is our fault, and Starlette has answered with 500 if it still could
-            logger.exception("%s: %s %r failed", scope["state"]["request_id"], scope["method"], scope["path"])
+        except Exception as error:
+            if isinstance(error.__cause__, OmniError):  # too late for a status, in a stream that has no events
+                logger.error("%s: %s %r broke off: %s", *_request(scope), error.__cause__)
+            else:  # whatever it is, it is our fault, and Starlette has answered with 500 if it still could
+                logger.exception("%s: %s %r failed", *_request(scope))
+
+
+def _request(scope: Scope) -> tuple[str, str, str]:
+    return scope["state"]["request_id"], scope["method"], scope["path"]
 
 
 async def _send_error(start: Message, held: bytes, scope: Scope, receive: Receive, send: Send) -> None:

@@ -97,7 +97,11 @@ class Stages:
         for name, held, help in (
             ("stage_slots", "slots", "Requests that the stage can hold."),
             ("stage_slots_free", "free", "Slots that no request holds."),
-            ("stage_requests_waiting", "waiting", "Requests that wait for a slot."),
+            ("stage_requests_waiting", "waiting", "Requests that wait for a slot, or until those that play are safe."),
+            ("stage_pages", "pages", "Pages of memory that requests share."),
+            ("stage_pages_free", "free_pages", "Pages that no request holds."),
         ):
             states = {stage: state[held] for stage, state in self._client.slots().items()}
             yield table(GaugeMetricFamily, name, help, states)
+        parked = {stage: state["parked"] for stage, state in self._client.slots().items()}
+        yield table(CounterMetricFamily, "stage_parked", "How often a request gave its memory to another.", parked)

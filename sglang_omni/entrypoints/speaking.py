@@ -129,7 +129,7 @@ class Speaking:
         ids, end = self._texts[index], self._client.thinker.tokenizer.eos_token_id
         speech = speeches.enter_context(self._pipeline.listen(id))
         params = self._client.speech_params(self._prompt, options)
-        self._pipeline.speak(id, params, [*ids, end], options.stages)
+        self._pipeline.speak(id, params, [*ids, end], options.stages, options.priority)
         self._given += len(self._prompt) + len(ids)
         return speech
 

@@ -11,6 +11,7 @@ TopK = Annotated[int, Field(ge=-1, lt=2**31)]
 RepetitionPenalty = Annotated[float, Field(gt=0, le=2)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Priority = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 Tokens = Annotated[int, Field(ge=0, lt=2**31)]
 ChunkFrames = Annotated[list[Annotated[int, Field(ge=1, le=64)]], Field(min_length=1, max_length=64)]
@@ -84,7 +85,8 @@ def given(section: BaseModel | None) -> dict[str, Any]:
 class SpeechOptions:
     """How a request speaks; None is the checkpoint's default. `max_frames` counts the talker's codec frames.
 
-    `stages` is what the stages behind the talker are told, by their names.
+    `stages` is what the stages behind the talker are told, by their names; `priority` is that of a request without a
+    thinker, which else has it.
     """
 
     voice: str
@@ -98,6 +100,7 @@ class SpeechOptions:
     code_predictor_top_k: int | None = None
     code_predictor_top_p: float | None = None
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    priority: int = 0
 
     @classmethod
     def make(
@@ -114,4 +117,4 @@ class SpeechOptions:
 
     def params(self) -> dict[str, Any]:
         """As the talker's runner reads them; flat, because SGLang's `custom_params` nests no deeper."""
-        return {name: value for name, value in asdict(self).items() if name != "stages"}
+        return {name: value for name, value in asdict(self).items() if name not in ("stages", "priority")}

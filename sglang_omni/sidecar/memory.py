@@ -90,6 +90,8 @@ class Pages:
             state.parked = []
 
     def park(self, state: Paged) -> None:
+        if not state.pages:
+            return  # parked already, or new
         written = state.pages[: -(-state.length // self.size)]
         state.parked = [pool[written].cpu() for pool in self._pools]
         self.release(state)

@@ -120,7 +120,7 @@ class Scheduler:
 
     def _is_safe_to_admit(self) -> bool:
         held = self._open()
-        return self.pace.is_safe(len(held) + 1, settled=all(request.begun is not None for request in held))
+        return self.pace.is_safe(len(held) + 1, sum(request.begun is not None for request in held))
 
     def _open(self) -> list[Request]:
         return [request for request in self.requests.values() if request.slot is not None]
@@ -193,9 +193,8 @@ class Scheduler:
         for other in sorted(others, key=lambda other: other.deadline, reverse=True):
             if self.memory.free >= needed:
                 break
-            if self.memory.held(other.state):
-                self.memory.park(other.state)
-                self.parked += 1
+            self.parked += self.memory.held(other.state) > 0
+            self.memory.park(other.state)
         self.memory.give(request.state)
         return True
 
@@ -217,7 +216,7 @@ class Scheduler:
                 messages.append(Chunk(request.id, output))
                 request.sent += 1
         if sum(made) > 0:
-            self.pace.step(now - begun, sum(made) / len(made), len(made))
+            self.pace.step(now - begun, sum(made) / len(made), len(batch))
         if messages:
             self.downstream(messages)
         for request in batch:

@@ -25,6 +25,7 @@ from sglang_omni.models.qwen3_omni import SPEC
 from sglang_omni.pipeline import Speech
 from sglang_omni.sidecar.messages import Finish, Times
 
+IDLE = {"slots": 8, "free": 8, "waiting": 0, "pages": 0, "free_pages": 0, "parked": 0}
 VOICES = ("Chelsie", "ethan", "aiden")
 
 
@@ -132,8 +133,9 @@ class FakePipeline:
     def __post_init__(self) -> None:
         self.spoken: list[tuple[str, dict[str, Any], list[int]]] = []
         self.stage_params: list[dict[str, dict[str, Any]]] = []
+        self.priorities: list[int] = []
         self.aborted: list[str] = []
-        self.states = {name: {"slots": 8, "free": 8, "waiting": 0} for name in self.stages}
+        self.states = {name: dict(IDLE) for name in self.stages}
         self.restarts = dict.fromkeys(self.stages, 0)
         self.started = False
 
@@ -161,10 +163,16 @@ class FakePipeline:
                 self.aborted.append(request_id)
 
     def speak(
-        self, request_id: str, params: dict[str, Any], text_ids: list[int], stages: dict[str, dict[str, Any]]
+        self,
+        request_id: str,
+        params: dict[str, Any],
+        text_ids: list[int],
+        stages: dict[str, dict[str, Any]],
+        priority: int = 0,
     ) -> None:
         self.spoken.append((request_id, params, text_ids))
         self.stage_params.append(stages)
+        self.priorities.append(priority)
 
     def health(self) -> dict[str, str]:
         return self.stages

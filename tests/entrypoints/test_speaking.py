@@ -44,8 +44,8 @@ class Voices(FakePipeline):
             if not speech.finished:
                 self.aborted.append(request_id)
 
-    def speak(self, request_id: str, params: dict[str, Any], text_ids: list[int], stages: dict[str, Any]) -> None:
-        super().speak(request_id, params, text_ids, stages)
+    def speak(self, request_id: str, params: dict[str, Any], text_ids: list[int], *rest: Any) -> None:
+        super().speak(request_id, params, text_ids, *rest)
         self.most_open = max(self.most_open, sum(not speech.finished for speech in self.open.values()))
         frames = min(len(text_ids), params["speech"]["max_frames"] or len(text_ids))
         dice = np.random.default_rng([params["speech"]["seed"] or 0, *text_ids])

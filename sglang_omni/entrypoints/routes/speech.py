@@ -24,6 +24,7 @@ from sglang_omni.entrypoints.speaking import ROUTE, Speaking
 from sglang_omni.entrypoints.sse import EventStream, event
 from sglang_omni.entrypoints.stages import (
     Count,
+    Priority,
     RepetitionPenalty,
     Section,
     Seed,
@@ -59,6 +60,7 @@ class SpeechSettings(Section):
     top_k: TopK | None = None
     repetition_penalty: RepetitionPenalty | None = None
     max_new_tokens: Count | None = None
+    priority: Priority | None = None
     stage_sampling: StageSampling | None = None
     stage_params: StageParams | None = None
 
@@ -96,6 +98,7 @@ def prepare(
         top_p=asked.top_p,
         repetition_penalty=asked.repetition_penalty,
         max_frames=asked.max_new_tokens,
+        priority=client.priority(asked.priority),
     )
     speaking = Speaking(client, account, id, asked.input, asked.instructions, options, asked.speed, route)
     return speaking, format if format.available else WAV

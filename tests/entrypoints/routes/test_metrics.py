@@ -39,13 +39,14 @@ def test_it_is_prometheus_text(client: TestClient) -> None:
 
 
 def test_stages(client: TestClient, fake: Fake) -> None:
-    fake.pipeline.states["talker"] = {"slots": 8, "free": 3, "waiting": 2}
+    fake.pipeline.states["talker"] = {"slots": 8, "free": 3, "waiting": 2, "pages": 9, "free_pages": 4, "parked": 5}
     fake.pipeline.stages["code2wav"] = "stuck"
     fake.pipeline.restarts["code2wav"] = 4
     values = page(client)
     assert [values["stage_up", stage] for stage in ("thinker", "talker", "code2wav")] == [1, 1, 0]
-    slots = "stage_slots", "stage_slots_free", "stage_requests_waiting"
-    assert [values[name, "talker"] for name in slots] == [8, 3, 2]
+    slots = "stage_slots", "stage_slots_free", "stage_requests_waiting", "stage_pages", "stage_pages_free"
+    assert [values[name, "talker"] for name in slots] == [8, 3, 2, 9, 4]
+    assert values["stage_parked_total", "talker"] == 5
     assert (values["stage_restarts_total", "talker"], values["stage_restarts_total", "code2wav"]) == (0, 4)
 
 

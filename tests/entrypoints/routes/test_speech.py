@@ -168,6 +168,41 @@ def test_a_late_failure_is_an_event(client: TestClient, fake: Any) -> None:
     assert body["error"]["message"] == "the talker failed"
 
 
+def test_sound_that_breaks_off_is_a_line_of_the_log(
+    client: TestClient, fake: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.pipeline.late_error = Unavailable("the talker stopped; speech is not available")
+    speak(client, stream=True, response_format="pcm")
+    (line,) = [record for record in caplog.records if "broke off" in record.message]
+    assert "the talker stopped; speech is not available" in line.message
+    assert line.levelname == "ERROR"
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "asked", "expected"),
+    [
+        ({}, None, 0),
+        ({"enable_priority_scheduling": True}, 7, 7),
+        ({"enable_priority_scheduling": True}, None, -(2**63)),
+        ({"enable_priority_scheduling": True, "default_priority_value": 3}, None, 3),
+        ({"enable_priority_scheduling": True, "schedule_low_priority_values_first": True}, 7, -7),
+    ],
+)
+def test_priority_is_as_sglang_counts_it(
+    client: TestClient, fake: Any, settings: dict[str, Any], asked: int | None, expected: int
+) -> None:
+    fake.thinker.settings.update(settings)
+    assert speak(client, priority=asked).status_code == 200
+    assert fake.pipeline.priorities == [expected]
+
+
+def test_priority_that_would_not_act_is_refused(client: TestClient) -> None:
+    response = speak(client, priority=1)
+    assert response.status_code == 400
+    assert "--enable-priority-scheduling" in response.json()["error"]["message"]
+
+
 def test_our_own_late_failure_is_an_event_and_logged(
     client: TestClient, fake: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
