@@ -2,9 +2,14 @@
 
 import sys
 
-from benchmark import against_transformers, http_layer, soak
+from benchmark import against_transformers, http_layer, soak, trace
 
-BENCHMARKS = {"against-transformers": against_transformers.main, "http-layer": http_layer.main, "soak": soak.main}
+BENCHMARKS = {
+    "against-transformers": against_transformers.main,
+    "http-layer": http_layer.main,
+    "soak": soak.main,
+    "trace": trace.main,
+}
 
 
 def main() -> int:

@@ -1,7 +1,8 @@
 """How fast a stage is: whether it can take one more stream and still make all of them faster than they are heard."""
 
 SAFE_LOAD = 0.8
-"""Of a stage's time that streams may take: chunks grow as fast as frames made at 1.25 times real time allow."""
+"""Of a stage's time that streams may take: frames are then made at 1.25 times real time, a little more than chunks of
+sound need that grow as ours do."""
 
 SMOOTHING = 0.2
 ENOUGH_VARIANCE = 0.02

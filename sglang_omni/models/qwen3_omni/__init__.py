@@ -51,7 +51,7 @@ TALKER_OPTIONS = {
 }
 CODE2WAV_OPTIONS = {
     "chunk_frames": Option(
-        "frames of a stream's chunks; the last repeats (default: 2 2 2 3 3 4 5 6 8 10 12 15 16)", many=True
+        "frames of a stream's chunks; the last repeats (default: 2 2 2 2 3 3 4 5 6 7 8 10 12 14 16)", many=True
     )
 }
 

@@ -16,9 +16,10 @@ from sglang_omni.models.spec import StageOptions
 from sglang_omni.models.weights import load_module
 from sglang_omni.sidecar.memory import Memory, SlotOnly
 
-CHUNK_FRAMES = (2, 2, 2, 3, 3, 4, 5, 6, 8, 10, 12, 15, 16)
+CHUNK_FRAMES = (2, 2, 2, 2, 3, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
 """As large as can be while a player that starts with the first chunk never runs dry, if the talker makes frames at
-1.25 times real time: what a chunk takes to be made has been heard meanwhile."""
+1.2 times real time: what a chunk takes to be made has been heard meanwhile. Streams are let in for 1.25 (`Pace`), and
+what is between the two is for code2wav."""
 
 SAMPLE_RATE = 24_000
 
