@@ -7,7 +7,7 @@
 Requests join and leave between steps. The earliest deadline leads a step: the moment when a listener has heard all
 that was made. Everybody who could do the same (an equal `Runner.bucket`) comes along, so nobody waits for a request
 that has nothing to do. A new request is due a moment after it came: it goes before streams that are well ahead of
-their listeners, and after those that are about to run dry.
+their listeners, and after those that are about to run dry, however long it has waited.
 
 It is let in when there is a slot, and when those that play already stay faster than they are heard (`Pace`). Its memory
 is given for what it is expected to say; who says more takes more. Where none is free, it takes that of streams well
@@ -35,6 +35,9 @@ Send = Callable[[list[Message]], None]
 REMEMBERED_ABORTS = 4096
 PATIENCE = 0.2
 """Seconds that a listener waits for the first sound before a new request is as urgent as a stream that runs dry."""
+
+MARGIN = 0.16
+"""Seconds before a stream runs dry from when on nothing new goes before it: the first chunk of sound."""
 
 AHEAD = 2.0
 """Seconds of sound by which a stream must be ahead of another to be parked for it: no two park each other in turns."""
@@ -166,7 +169,12 @@ class Scheduler:
         """Requests of one bucket, none of which needs more memory."""
         batch: list[Request] = []
         wanted, refused = None, None
-        for request in sorted(self._open(), key=lambda request: request.deadline):
+        soon = self.clock() + MARGIN
+
+        def due(request: Request) -> float:
+            return max(request.deadline, soon) if request.begun is None else request.deadline
+
+        for request in sorted(self._open(), key=due):
             bucket = self.runner.bucket(request.state)
             if bucket is None or (batch and bucket != wanted):
                 continue

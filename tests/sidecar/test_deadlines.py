@@ -24,9 +24,9 @@ class Stage:
             if isinstance(message, Chunk):
                 self.heard.setdefault(message.request_id, []).append(self.now)
 
-    def ask(self, name: str, numbers: int) -> None:
+    def ask(self, name: str, numbers: int, pieces: int = 0) -> None:
         """A request that shares its steps with no other."""
-        for message in (Start(name, {"kind": name}), Chunk(name, numbers), Finish(name, "stop")):
+        for message in (Start(name, {"kind": name, "pieces": pieces}), Chunk(name, numbers), Finish(name, "stop")):
             self.scheduler.receive(message)
 
     def step(self) -> bool:
@@ -68,6 +68,22 @@ def test_a_new_request_waits_for_streams_that_would_run_dry():
         pass
     assert asked + STEP < stage.heard["new"][0] < asked + 2 * PATIENCE
     assert [stage.dry(name) for name in "abc"] == [0, 0, 0]
+
+
+def test_a_long_prompt_stops_no_stream():
+    """A hundred pieces, two seconds of steps, while three streams play: they go on between two, and never run dry."""
+    stage = Stage(slots=4)
+    for name in "abc":
+        stage.ask(name, 100)
+    for _ in range(30):
+        stage.step()
+    stage.ask("long", 5, pieces=100)
+    while stage.step():
+        pass
+    assert [stage.dry(name) for name in "abc"] == [0, 0, 0]
+    assert len(stage.heard["long"]) == 5
+    between = sum(2.0 < made < stage.heard["long"][0] for name in "abc" for made in stage.heard[name])
+    assert between > 50
 
 
 @settings(deadline=None)

@@ -55,7 +55,7 @@ class Clocked(Countdown):
         super().__init__(slots)
         self.base, self.row, self.now = base, row, 0.0
 
-    def step(self, states: Sequence[State]) -> list[int]:
+    def step(self, states: Sequence[State]) -> list[int | None]:
         self.now += self.base + self.row * len(states)
         return super().step(states)
 
