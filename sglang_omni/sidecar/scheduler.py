@@ -169,12 +169,7 @@ class Scheduler:
         """Requests of one bucket, none of which needs more memory."""
         batch: list[Request] = []
         wanted, refused = None, None
-        soon = self.clock() + MARGIN
-
-        def due(request: Request) -> float:
-            return max(request.deadline, soon) if request.begun is None else request.deadline
-
-        for request in sorted(self._open(), key=due):
+        for request in sorted(self._open(), key=self._due):
             bucket = self.runner.bucket(request.state)
             if bucket is None or (batch and bucket != wanted):
                 continue
@@ -189,16 +184,21 @@ class Scheduler:
             batch = [refused]
         return batch
 
+    def _due(self, request: Request) -> float:
+        """Its deadline; of a new request, after that of streams about to run dry."""
+        return request.deadline if request.begun is not None else max(request.deadline, self.clock() + MARGIN)
+
     def _give(self, request: Request, ahead: float) -> bool:
         """Memory for its next step, if need be from those who are so many seconds `ahead` of it, the furthest first.
 
         Says whether there was enough.
         """
         needed = self.memory.needed(request.state)
-        others = [other for other in self._open() if other is not request and other.deadline > request.deadline + ahead]
+        limit = self._due(request) + ahead
+        others = [other for other in self._open() if other is not request and self._due(other) > limit]
         if self.memory.free + sum(self.memory.held(other.state) for other in others) < needed:
             return False
-        for other in sorted(others, key=lambda other: other.deadline, reverse=True):
+        for other in sorted(others, key=self._due, reverse=True):
             if self.memory.free >= needed:
                 break
             self.parked += self.memory.held(other.state) > 0

@@ -1,13 +1,17 @@
 import random
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sglang_omni.sidecar.memory import Pages
 from sglang_omni.sidecar.messages import Abort, Chunk, Failed, Finish, Message, Start, Times
+from sglang_omni.sidecar.pace import Pace
 from sglang_omni.sidecar.scheduler import Scheduler
 from tests.sidecar.countdown import Countdown
 
@@ -220,3 +224,98 @@ def test_a_thousand_that_end_as_soon_as_they_are_admitted(kind: str):
     stage.run()
     assert len(stage.told if kind == "impossible" else stage.sent) >= 1000
     assert stage.slots() == {"slots": 1, "free": 1, "waiting": 0}
+
+
+class Hungry(Countdown):
+    """Every number that was said is a row, of which a page holds two; `room` pages are there for all."""
+
+    def __init__(self, slots: int, room: int):
+        super().__init__(slots)
+        self.pool = torch.zeros(room, 2, 1)
+        self.memory = Pages([self.pool], lambda state: max(state.said + 1, state.expected if not state.said else 0))
+
+    def open(self, slot: int, params: dict[str, Any]) -> Any:
+        state = super().open(slot, params)
+        state.pages, state.parked, state.expected = [], [], params.get("expected", 1)
+        return state
+
+    def step(self, states: Sequence[Any]) -> list[int | None]:
+        said = super().step(states)
+        for state, number in zip(states, said, strict=True):
+            state.length = state.said
+            row = (state.said - 1) // 2, (state.said - 1) % 2
+            self.pool[state.pages[row[0]], row[1]] = number
+        return said
+
+
+class Kitchen(Stage):
+    """A stage of hungry requests, on a clock that stands unless it is moved."""
+
+    def __init__(self, slots: int, room: int):
+        self.now = 0.0
+        super().__init__(slots, clock=lambda: self.now)
+        self.scheduler.runner = Hungry(slots, room)
+        self.scheduler.memory = self.scheduler.runner.memory
+        self.scheduler.pace = Pace()
+
+    def ask(self, name: str, numbers: int, **params: Any) -> None:
+        self.receive(Start(name, {"kind": name, **params}), *[Chunk(name, 1)] * numbers, Finish(name, "stop"))
+
+    def held(self) -> dict[str, int]:
+        return {name: len(request.state.pages) for name, request in self.scheduler.requests.items()}
+
+
+def test_who_is_new_is_given_what_it_is_expected_to_need_or_waits():
+    stage = Kitchen(slots=3, room=4)
+    stage.ask("a", 6, expected=6)
+    stage.scheduler.step()
+    assert stage.held() == {"a": 3}
+    stage.ask("b", 3, expected=3)
+    for _ in range(3):
+        stage.scheduler.step()
+    assert stage.held() == {"a": 3, "b": 0}, "one page is free, and two are expected"
+    stage.run()
+    assert stage.chunks("b") == [1, 1, 1]
+    assert stage.scheduler.parked == 0
+
+
+def test_a_stream_well_ahead_gives_its_memory_to_a_new_one_and_goes_on_where_it_was():
+    stage = Kitchen(slots=3, room=20)
+    stage.ask("ahead", 40, expected=40)
+    for _ in range(35):
+        stage.scheduler.step()  # 2.8 s of sound at once
+    stage.ask("new", 4, expected=4)
+    stage.scheduler.step()
+    assert stage.held() == {"ahead": 0, "new": 2}
+    assert stage.scheduler.parked == 1
+    stage.run()
+    assert stage.chunks("ahead") == [1] * 40
+    assert stage.chunks("new") == [1] * 4
+
+
+def test_a_stream_that_is_heard_meanwhile_keeps_its_memory_however_long_the_new_one_waits():
+    stage = Kitchen(slots=3, room=20)
+    stage.ask("playing", 40, expected=40)
+    stage.scheduler.step()
+    stage.ask("new", 4, expected=4)
+    for _ in range(38):
+        stage.scheduler.step()
+        stage.now += 0.08  # as fast as it is heard
+        assert stage.held() == {"playing": 20, "new": 0}
+    assert stage.now > 2.5
+    stage.run()
+    assert stage.chunks("new") == [1] * 4
+
+
+def test_if_nobody_could_go_on_the_most_urgent_takes_what_it_needs():
+    stage = Kitchen(slots=3, room=2)
+    for name in "ab":
+        stage.receive(Start(name, {"kind": name}), *[Chunk(name, 1)] * 2)
+    stage.run()
+    assert stage.held() == {"a": 1, "b": 1}
+    for name in "ab":
+        stage.receive(*[Chunk(name, 1)] * 2, Finish(name, "stop"))
+    stage.run()
+    assert [stage.chunks(name) for name in "ab"] == [[1] * 4] * 2
+    assert stage.scheduler.parked > 0
+    assert stage.scheduler.memory.free == 2
