@@ -280,7 +280,8 @@ class Pipeline:
 
     @property
     def states(self) -> dict[str, dict[str, int]]:
-        """What each stage said it holds in its last heartbeat: `slots`, `free`, `waiting`."""
+        """What each stage said it holds in its last heartbeat: `slots`, `free`, `waiting`, `pages`, `free_pages`, and
+        how often a request was `parked`."""
         return self._states
 
 

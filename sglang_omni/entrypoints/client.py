@@ -136,7 +136,7 @@ class Client:
         return {"thinker": self._thinker_health(), **stages}
 
     def slots(self) -> dict[str, dict[str, int]]:
-        """What each sidecar held at its last heartbeat: `slots` in all, those `free`, and requests `waiting`."""
+        """What each sidecar held at its last heartbeat, as its scheduler counts it."""
         return self._pipeline.states if self._pipeline else {}
 
     def restarts(self) -> dict[str, int]:

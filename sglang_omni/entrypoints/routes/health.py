@@ -18,7 +18,8 @@ class Health(BaseModel):
     """No stage is gone."""
     stages: dict[str, Literal["healthy", "starting", "stuck", "stopping", "dead"]]
     slots: dict[str, dict[str, int]]
-    """Of each stage behind the thinker: `slots` in all, those `free`, and requests `waiting`."""
+    """Of each stage behind the thinker: `slots` in all, those `free`, and requests `waiting`; `pages` of memory that
+    its requests share, `free_pages`, and how often one was `parked`."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
