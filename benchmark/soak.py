@@ -186,7 +186,12 @@ class Soak:
 
     async def _held(self) -> dict:
         stages = (await self.client.get("/health")).json()["slots"]
-        held = {name: stage for name, stage in stages.items() if stage["free"] != stage["slots"] or stage["waiting"]}
+        full = {"free": "slots", "free_pages": "pages"}
+        held = {
+            name: stage
+            for name, stage in stages.items()
+            if stage["waiting"] or any(stage[free] != stage[total] for free, total in full.items())
+        }
         for load in (await self.client.get("/v1/loads")).json()["loads"]:
             names = "num_running_reqs", "num_waiting_reqs", "num_used_tokens"
             held |= {name: load[name] for name in names if load[name]}

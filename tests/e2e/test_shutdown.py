@@ -1,5 +1,6 @@
-"""However a server ends, nothing of it stays."""
+"""However a server ends, nothing of it stays; and the limits that it was given hold."""
 
+import asyncio
 import os
 import signal
 import time
@@ -14,7 +15,13 @@ from tests.e2e.test_server import hello
 
 SPEECH = {"input": "One two three four five. " * 8, "max_new_tokens": 160, "seed": 1, "response_format": "pcm"}
 ENDLESS = {"max_tokens": 3000, "min_tokens": 3000, "ignore_eos": True}
-REQUEST_SECONDS, SHUTDOWN_SECONDS = 4, 8
+REQUEST_SECONDS, SHUTDOWN_SECONDS, SPEECHES = 4, 8, 6
+LIMITS = {
+    "--request-timeout": REQUEST_SECONDS,
+    "--shutdown-timeout": SHUTDOWN_SECONDS,
+    "--max-speeches": SPEECHES,
+    "--talker-total-rows": 128,  # two pages
+}
 
 
 def belongings(server: Server) -> list[Path]:
@@ -40,8 +47,9 @@ def killed(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> list[P
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, killed: list[Path]) -> Iterator[Server]:
-    limits = "--request-timeout", str(REQUEST_SECONDS), "--shutdown-timeout", str(SHUTDOWN_SECONDS)
-    server = Server(tmp_path_factory.mktemp("ends") / "log", (ROOT / "scripts" / "serve", *limits)).start()
+    limits = [word for limit in LIMITS.items() for word in map(str, limit)]
+    command = ROOT / "scripts" / "serve", *limits, "--enable-priority-scheduling"
+    server = Server(tmp_path_factory.mktemp("ends") / "log", command).start()
     try:
         yield server
     finally:
@@ -63,6 +71,30 @@ def test_a_request_that_takes_too_long_is_ended_in_every_stage(server: Server, s
     assert "--request-timeout" in answer.text
     assert not stream or answer.text.endswith("data: [DONE]\n\n")
     server.wait_until_free(2)
+
+
+def test_more_speeches_than_there_may_be_are_refused_and_those_without_memory_wait(server: Server):
+    brief = {**SPEECH, "max_new_tokens": 30}  # a page each
+    alone = httpx.post(f"{server.url}/v1/audio/speech", json=brief, timeout=30).content
+
+    async def ask_all() -> list[httpx.Response]:
+        async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+            asked = [client.post("/v1/audio/speech", json={**brief, "priority": n}) for n in range(SPEECHES + 4)]
+            return await asyncio.gather(*asked)
+
+    answers = asyncio.run(ask_all())
+    assert sorted(answer.status_code for answer in answers) == [200] * SPEECHES + [429] * 4
+    for answer in answers:
+        if answer.status_code == 200:
+            assert answer.content == alone
+        else:
+            assert answer.headers["retry-after"]
+            assert f"{SPEECHES} answers" in answer.json()["error"]["message"]
+    spoken = hello(max_tokens=4, temperature=0, modalities=["text", "audio"], priority=3)
+    assert httpx.post(f"{server.url}/v1/chat/completions", json=spoken, timeout=30).status_code == 200
+    server.wait_until_free(2)
+    pages = server.health()[1]["slots"]["talker"]
+    assert pages["free_pages"] == pages["pages"] == 2
 
 
 def test_sigterm_finishes_what_runs_and_leaves_nothing(server: Server):
