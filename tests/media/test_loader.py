@@ -101,9 +101,11 @@ def test_who_waits_too_long_for_a_download_is_told_to_come_again(monkeypatch: py
     async def test(media: Loader, url: str) -> None:
         results = await asyncio.gather(*[media.image(url, f"images[{i}]") for i in range(6)], return_exceptions=True)
         assert {type(result) for result in results[:2]} == {MediaError}
-        assert {type(result) for result in results[4:]} == {Overloaded}
-        assert isinstance(results[5], Overloaded)
-        assert (results[5].status, results[5].param) == (429, "images[5]")
+        late = {i: result for i, result in enumerate(results) if not isinstance(result, MediaError)}
+        assert len(late) >= 2, "two more at most began in time"
+        for i, result in late.items():
+            assert isinstance(result, Overloaded)
+            assert (result.status, result.param) == (429, f"images[{i}]")
 
     scenario(test, 5, replace(POLICY, fetch_seconds=1.0))
 
