@@ -1,24 +1,32 @@
-"""`python -m benchmark NAME ...`, or `scripts/bench NAME ...`."""
+"""`sgl-omni bench NAME ...`, or `scripts/bench NAME ...`, which installs what is missing first."""
 
 import sys
-
-from benchmark import against_transformers, http_layer, soak, trace
+from collections.abc import Sequence
+from importlib import import_module
 
 BENCHMARKS = {
-    "against-transformers": against_transformers.main,
-    "http-layer": http_layer.main,
-    "soak": soak.main,
-    "trace": trace.main,
+    "against-transformers": "spoken answers, beside those of transformers' `generate`",
+    "http-layer": "CPU time of the HTTP process, without the model's work",
+    "soak": "a server under load for minutes: is everything right, and free after",
+    "trace": "when the talker makes frames, for simulations of the chunk policy",
 }
 
 
-def main() -> int:
-    name, *arguments = sys.argv[1:] or [""]
+def usage() -> str:
+    names = "\n".join(f"  {name:<22}{what}" for name, what in BENCHMARKS.items())
+    return f"usage: sgl-omni bench NAME ...\n\n{names}\n\n`sgl-omni bench NAME --help` says more.\n"
+
+
+def main(argv: Sequence[str]) -> int:
+    name, *arguments = [*argv] or [""]
+    if name in ("-h", "--help"):
+        print(usage(), end="")
+        return 0
     if name not in BENCHMARKS:
-        print(f"usage: python -m benchmark {{{','.join(BENCHMARKS)}}} [--help]", file=sys.stderr)
+        print(usage(), end="", file=sys.stderr)
         return 2
-    return BENCHMARKS[name](arguments)
+    return import_module(f"sglang_omni.benchmark.{name.replace('-', '_')}").main(arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

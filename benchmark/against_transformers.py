@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from benchmark.server import serve
+from sglang_omni.benchmark.server import serve
 
 QUESTIONS = (
     "What can you see from the window of the train?",
@@ -151,7 +151,7 @@ def measure_server(url: str, options: argparse.Namespace) -> tuple[Figure, Figur
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="benchmark against-transformers", description=__doc__)
+    parser = argparse.ArgumentParser(prog="sgl-omni bench against-transformers", description=__doc__)
     parser.add_argument("--url", help="a running server (default: start one, after transformers is done)")
     parser.add_argument("--model-path", help="the checkpoint of both (default: the demo model)")
     parser.add_argument("--text-tokens", type=int, default=32, help="of each answer (default: %(default)s)")

@@ -1,4 +1,4 @@
-"""A client in a process of its own, so that its work is not counted as the server's: `benchmark.http_layer` tells it
+"""A client in a process of its own, so that its work is not counted as the server's: `http_layer` tells it
 on stdin what to ask, a line of JSON each, and reads from stdout how many bytes the answers had."""
 
 import http.client

@@ -103,7 +103,7 @@ async def serve() -> AsyncIterator[Server]:
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         pipe = asyncio.subprocess.PIPE
         client = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "benchmark.http_client", port, stdin=pipe, stdout=pipe
+            sys.executable, "-m", "sglang_omni.benchmark.http_client", port, stdin=pipe, stdout=pipe
         )
         try:
             yield Server(fake, client)
@@ -205,7 +205,7 @@ async def measure(options: argparse.Namespace) -> bool:
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="benchmark http-layer", description=__doc__)
+    parser = argparse.ArgumentParser(prog="sgl-omni bench http-layer", description=__doc__)
     parser.add_argument("--chunks", type=int, default=400, help="of a streamed answer (default: %(default)s)")
     parser.add_argument("--requests", type=int, default=200, help="one after the other (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=9, help="median of so many (default: %(default)s)")

@@ -16,11 +16,12 @@ from sglang_omni.audio.player import Player
 
 CHATS, SPEECHES, TRANSCRIPTIONS = "/v1/chat/completions", "/v1/audio/speech", "/v1/audio/transcriptions"
 RATE, SAMPLE_BYTES = 24_000, 2
-DATA = Path(__file__).parents[1] / "tests" / "data"
+DATA = Path(__file__).resolve().parents[1] / "tests" / "data"
 STORY = "The lighthouse keeper counts the ships. One comes from the north, and two from the south. "
 VOICES = "ethan", "chelsie", "aiden"
 GREEDY, SEEDED, FREE = {"temperature": 0}, {"seed": 11, "temperature": 1.0}, {"temperature": 1.0}
-WHOLE, STREAM, EVENTS = {}, {"stream": True}, {"stream_format": "sse"}
+WHOLE: dict[str, Any] = {}
+STREAM, EVENTS = {"stream": True}, {"stream_format": "sse"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +143,7 @@ async def ask(
     """The answer to its end. `await act(answer)` follows each piece of a stream; False leaves."""
     if question.file:
         form = {name: str(value).lower() for name, value in {**question.body, **way}.items()}
-        asked = {"data": form, "files": {"file": (question.file.name, question.file.read_bytes())}}
+        asked: dict[str, Any] = {"data": form, "files": {"file": (question.file.name, question.file.read_bytes())}}
     else:
         asked = {"json": {**question.body, **way}}
     answer = Answer(0)

@@ -23,8 +23,21 @@ from statistics import median, quantiles
 import httpx
 import psutil
 
-from benchmark.mix import BAD, CHATS, EVENTS, MIX, RATE, SAMPLE_BYTES, STREAM, WHOLE, Answer, Question, ask, pick
-from benchmark.server import Server, serve
+from sglang_omni.benchmark.mix import (
+    BAD,
+    CHATS,
+    EVENTS,
+    MIX,
+    RATE,
+    SAMPLE_BYTES,
+    STREAM,
+    WHOLE,
+    Answer,
+    Question,
+    ask,
+    pick,
+)
+from sglang_omni.benchmark.server import Server, serve
 
 MIB = 2**20
 GROWTH_LIMIT = 100 * MIB
@@ -272,7 +285,7 @@ def _processor() -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="benchmark soak", description=__doc__)
+    parser = argparse.ArgumentParser(prog="sgl-omni bench soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=2, help="of load (default: %(default)s)")
     parser.add_argument("--concurrency", type=int, default=12, help="clients (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of what they ask (default: %(default)s)")
@@ -281,6 +294,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--model-path", help="the checkpoint of a started server (default: the demo model)")
     parser.add_argument("--output", type=Path, help="also write the summary to this file")
     options = parser.parse_args(arguments)
+    if not DATA.exists():
+        parser.error("what it asks about lies in tests/data of a checkout")
     soak = Soak(options.url, 60 * options.minutes, options.concurrency, options.seed, options.pid)
     if options.url:
         asyncio.run(soak.run())

@@ -88,7 +88,7 @@ def chunk_seconds(model_path: Path) -> dict[str, dict[str, float]]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="scripts/bench trace", description=__doc__)
+    parser = argparse.ArgumentParser(prog="sgl-omni bench trace", description=__doc__)
     parser.add_argument("--model-path", type=Path, help="a checkpoint (default: the built-in demo model)")
     parser.add_argument("--streams", type=int, default=8, help="(default: 8)")
     parser.add_argument("--apart", type=float, default=0.15, help="seconds between requests (default: 0.15)")

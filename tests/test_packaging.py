@@ -12,7 +12,8 @@ BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(s
 
 def test_the_wheel_holds_every_file_of_the_package(tmp_path: Path):
     source, wheels = tmp_path / "source", tmp_path / "wheels"
-    shutil.copytree(ROOT / "sglang_omni", source / "sglang_omni", ignore=shutil.ignore_patterns("__pycache__"))
+    pages = shutil.ignore_patterns("__pycache__", "README.md", "results")
+    shutil.copytree(ROOT / "sglang_omni", source / "sglang_omni", ignore=pages)
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, source)
     subprocess.run([sys.executable, "-c", BUILD, wheels], cwd=source, check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""`sgl-omni`: serve a model, show how it would be served, or write the demo model."""
+"""`sgl-omni`: serve a model, show how it would be served, measure it, or write the demo model."""
 
 import argparse
 import sys
@@ -14,6 +14,7 @@ usage: sgl-omni COMMAND ...
 
   serve                 serve a model (without --model-path: a small demo model)
   config                show what `serve` would go by, and where each value comes from
+  bench NAME            measure it
   demo-model DIR        write the demo model, a checkpoint in Qwen3-Omni's layout
   version
 
@@ -74,6 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return serve(rest)
     if command == "config":
         return show_config(rest)
+    if command == "bench":
+        from sglang_omni.benchmark.__main__ import main as bench
+
+        return bench(rest)
     if command == "demo-model":
         return demo_model(rest)
     if command in ("version", "--version"):

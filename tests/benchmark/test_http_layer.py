@@ -9,7 +9,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_a_streamed_chunk_and_the_check_of_a_request_cost_less_than_their_limits() -> None:
-    command = [sys.executable, "-m", "benchmark", "http-layer", "--chunks", "60", "--requests", "20", "--repeats", "3"]
+    command = [sys.executable, "-m", "sglang_omni.benchmark", "http-layer"]
+    command += ["--chunks", "60", "--requests", "20", "--repeats", "3"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     *costs, last = done.stdout.splitlines()[1:]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from benchmark.mix import GREEDY, MIX, STREAM, Answer, Question
-from benchmark.soak import Soak, summary
+from sglang_omni.benchmark.mix import GREEDY, MIX, STREAM, Answer, Question
+from sglang_omni.benchmark.soak import Soak, summary
 
 PCM = bytes(range(12))
 SOUND = base64.b64encode(PCM).decode()

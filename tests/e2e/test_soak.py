@@ -2,7 +2,7 @@
 
 import asyncio
 
-from benchmark.soak import Soak, summary
+from sglang_omni.benchmark.soak import Soak, summary
 from tests.e2e.server import Server
 
 
