@@ -26,6 +26,7 @@ import psutil
 from sglang_omni.benchmark.mix import (
     BAD,
     CHATS,
+    DATA,
     EVENTS,
     MIX,
     RATE,
