@@ -153,7 +153,8 @@ def measure_server(url: str, options: argparse.Namespace) -> tuple[Figure, Figur
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="sgl-omni bench against-transformers", description=__doc__)
     parser.add_argument("--url", help="a running server (default: start one, after transformers is done)")
-    parser.add_argument("--model-path", help="the checkpoint of both (default: the demo model)")
+    parser.add_argument("--model-path", help="the checkpoint of both (default: a demo model)")
+    parser.add_argument("--size", default="demo", help="of the demo model (default: %(default)s)")
     parser.add_argument("--text-tokens", type=int, default=32, help="of each answer (default: %(default)s)")
     parser.add_argument(
         "--concurrency",
@@ -168,7 +169,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from sglang_omni.models.qwen3_omni.demo import cached_demo_model
 
-    model_path = options.model_path or str(cached_demo_model())
+    model_path = options.model_path or str(cached_demo_model(options.size))
     print(f"{options.text_tokens} text tokens an answer, greedy, {Path(model_path).name}", flush=True)
     reference_alone, reference_row = measure_transformers(model_path, options)
     if options.url:

@@ -169,7 +169,7 @@ def _add_stage(group: argparse._ArgumentGroup, stage: str, options: Mapping[str,
     add("device", "where it runs, such as cuda:1 (default: cuda if there is any, else cpu)", metavar="DEVICE")
     add(
         "dtype",
-        f"{', '.join(DTYPES)} (default: %(default)s, the checkpoint's own)",
+        f"{', '.join(DTYPES)} (default: %(default)s, the checkpoint's own, or float32 on a CPU)",
         choices=DTYPES,
         default=every.dtype,
         metavar="DTYPE",

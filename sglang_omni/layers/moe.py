@@ -11,9 +11,6 @@ from sglang_omni.layers.company import law, stored
 from sglang_omni.layers.decoder import GatedMlp, joined
 from sglang_omni.layers.linear import Linear
 
-WIDE_LIMIT = 2**18
-"""Experts of up to so many weights together are computed all for all rows: up to 8 rows, faster than picking."""
-
 
 class SparseMoe(nn.Module):
     """Every row's best experts, weighted, plus a shared expert with a gate of its own.
@@ -32,10 +29,8 @@ class SparseMoe(nn.Module):
         self.shared_expert_gate = Linear(hidden, 1)
 
     def fuse(self) -> None:
-        weights = sum(parameter.numel() for parameter in self.experts.parameters())
-        kind = WideExperts if weights <= WIDE_LIMIT else GroupedExperts
         self.router = joined(self.gate, self.shared_expert_gate)
-        self.fused = kind(list(self.experts.children()), self.shared_expert)
+        self.fused = GroupedExperts(list(self.experts.children()), self.shared_expert)
         del self.gate, self.experts, self.shared_expert, self.shared_expert_gate
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
@@ -51,27 +46,8 @@ class SparseMoe(nn.Module):
     __call__ = forward
 
 
-class WideExperts:
-    """Few small experts as one wide gated MLP, whose columns are scaled by the row's weight for their expert."""
-
-    def __init__(self, experts: Sequence[GatedMlp], shared: GatedMlp):
-        mlps = [*experts, shared]
-        self.experts = len(experts)
-        self.gate_up = joined(*(mlp.gate_proj for mlp in mlps), *(mlp.up_proj for mlp in mlps))
-        self.down = stored(torch.cat([mlp.down_proj.weight.data for mlp in mlps], 1)).t()
-        sizes = torch.tensor([mlp.gate_proj.weight.shape[0] for mlp in mlps])
-        self.owner = torch.arange(len(mlps)).repeat_interleave(sizes).to(self.down.device)
-
-    def __call__(self, x: Tensor, residual: Tensor, weights: Tensor, chosen: Tensor, shared: Tensor) -> Tensor:
-        """x and residual (rows, hidden), weights and chosen (rows, active), the shared expert's weight (rows, 1)."""
-        by_expert = x.new_zeros(x.shape[0], self.experts).scatter_(1, chosen, weights)
-        by_column = torch.cat((by_expert, shared), 1).index_select(1, self.owner)
-        gate, up = torch.mm(x, self.gate_up).chunk(2, -1)
-        return torch.addmm(residual, F.silu(gate) * up * by_column, self.down)
-
-
 class GroupedExperts:
-    """Many or large experts: rows sorted by expert, one grouped product for all."""
+    """Rows sorted by expert, one grouped product for all."""
 
     def __init__(self, experts: Sequence[GatedMlp], shared: GatedMlp):
         gate_up = [torch.cat((expert.gate_proj.weight.data, expert.up_proj.weight.data)) for expert in experts]
@@ -82,7 +58,7 @@ class GroupedExperts:
         self.shared.fuse()
 
     def __call__(self, x: Tensor, residual: Tensor, weights: Tensor, chosen: Tensor, shared: Tensor) -> Tensor:
-        """As `WideExperts`."""
+        """x and residual (rows, hidden), weights and chosen (rows, active), the shared expert's weight (rows, 1)."""
         expert, order = chosen.flatten().sort()
         # Where so few rows would round differently, every row comes several times, and the first is kept.
         times = 1 if x.is_cuda else law().least

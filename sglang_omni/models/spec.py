@@ -13,7 +13,7 @@ from sglang_omni.sidecar.runner import Runner
 class StageOptions:
     """How one sidecar runs.
 
-    `dtype` is a torch dtype's name or `auto` (the checkpoint's own); `slots` is how many requests it holds at once;
+    `dtype` is a torch dtype's name or `auto` (`weights.stage_dtype`); `slots` is how many requests it holds at once;
     `threads` is the number of CPU threads its arithmetic uses; `log_level` is one of `config.LOG_LEVELS`; `options` are
     what the stage itself documents.
     """

@@ -7,6 +7,14 @@ import torch
 from safetensors import safe_open
 
 from sglang_omni.errors import CheckpointError
+from sglang_omni.models.spec import StageOptions
+
+
+def stage_dtype(options: StageOptions) -> torch.dtype | None:
+    """What a stage computes in, None for its checkpoint's own. A CPU is faster in float32 than in halves of it."""
+    if options.dtype != "auto":
+        return getattr(torch, options.dtype)
+    return torch.float32 if options.device == "cpu" else None
 
 
 def tensor_files(model_path: Path, prefix: str) -> dict[str, list[str]]:

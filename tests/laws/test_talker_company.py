@@ -1,12 +1,16 @@
 """Laws of the talker: neither company nor the order of arrival changes what anyone hears."""
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from sglang_omni.models.qwen3_omni import talker_stage
+from sglang_omni.models.qwen3_omni.compiled_frame import CompiledFrame
+from sglang_omni.models.qwen3_omni.frame import PlainFrame
 from sglang_omni.models.qwen3_omni.talker_stage import TalkerRunner
 from sglang_omni.models.spec import StageOptions
 from tests.models.qwen3_omni.conversations import CONVERSATIONS, Told, told
@@ -14,9 +18,11 @@ from tests.models.qwen3_omni.conversations import CONVERSATIONS, Told, told
 GREEDY = {"temperature": 0.0}
 
 
-@pytest.fixture(scope="module")
-def runner(tiny_model: Path) -> TalkerRunner:
-    return TalkerRunner(StageOptions(str(tiny_model), slots=len(CONVERSATIONS), options={"max_length": 700}))
+@pytest.fixture(scope="module", params=[CompiledFrame, PlainFrame])
+def runner(tiny_model: Path, request: pytest.FixtureRequest) -> Iterator[TalkerRunner]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(talker_stage, "frame", request.param)
+        yield TalkerRunner(StageOptions(str(tiny_model), slots=len(CONVERSATIONS), options={"max_length": 700}))
 
 
 def together(
@@ -62,16 +68,16 @@ def test_company_changes_no_bit(runner: TalkerRunner, tiny_model: Path, monkeypa
     """Stronger than equal codes: a code is drawn from these numbers, and a last bit may decide it."""
     heard: dict[int, list[torch.Tensor]] = {}
     kept: list[Any] = []  # so that no id is given twice
-    frame = runner._frame
+    speak = runner.frame.speak
 
-    def record(hidden: torch.Tensor, states: Any, slots: list[int], index: torch.Tensor) -> torch.Tensor:
-        codes = frame(hidden, states, slots, index)
+    def record(states: Any, hidden: torch.Tensor) -> torch.Tensor:
+        codes = speak(states, hidden)
         kept.extend(states)
         for row, state in enumerate(states):
-            heard.setdefault(id(state), []).append(torch.cat((hidden[row], runner.heard[state.slot])))
+            heard.setdefault(id(state), []).append(torch.cat((hidden[row], runner.requests.heard[state.slot])))
         return codes
 
-    monkeypatch.setattr(runner, "_frame", record)
+    monkeypatch.setattr(runner.frame, "speak", record)
     requests = [
         (told(tiny_model, name), {"seed": number, "max_frames": 10, "top_k": 20 + number})
         for number, name in enumerate([*CONVERSATIONS][:8])

@@ -1,4 +1,4 @@
-"""Both ways of computing experts are transformers' loop over them, and do not mix rows by a bit."""
+"""The experts are transformers' loop over them, and do not mix rows by a bit."""
 
 from types import SimpleNamespace
 
@@ -22,12 +22,10 @@ def config(normalised: bool) -> SimpleNamespace:
     )
 
 
-@pytest.mark.parametrize("kind", ["wide", "grouped"])
 @pytest.mark.parametrize("normalised", [True, False])
 @pytest.mark.parametrize("rows", [1, 2, 37])
 @torch.no_grad()
-def test_experts_are_transformers(kind: str, normalised: bool, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moe, "WIDE_LIMIT", 0 if kind == "grouped" else 2**30)
+def test_experts_are_transformers(normalised: bool, rows: int) -> None:
     generator = torch.Generator().manual_seed(rows)
     ours = moe.SparseMoe(config(normalised))
     for parameter in ours.parameters():
@@ -44,7 +42,6 @@ def test_experts_are_transformers(kind: str, normalised: bool, rows: int, monkey
         else:
             parameter.copy_(weights[name])
     ours.fuse()
-    assert isinstance(ours.fused, moe.GroupedExperts if kind == "grouped" else moe.WideExperts)
     x, residual = torch.randn(2, rows, 16, generator=generator)
     together = ours(x, residual)
     torch.testing.assert_close(together, residual + reference(x[None])[0], atol=1e-4, rtol=1e-5)

@@ -13,7 +13,7 @@ from sglang_omni.errors import CheckpointError, ConfigError, RequestFailed
 from sglang_omni.layers.streaming import Stream
 from sglang_omni.models.qwen3_omni.code2wav import Code2Wav, Code2WavConfig
 from sglang_omni.models.spec import StageOptions
-from sglang_omni.models.weights import load_module
+from sglang_omni.models.weights import load_module, stage_dtype
 from sglang_omni.sidecar.memory import Memory, SlotOnly
 
 CHUNK_FRAMES = (2, 2, 2, 2, 3, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
@@ -62,8 +62,7 @@ def load(options: StageOptions) -> Code2Wav:
         raise CheckpointError(f"{path}/config.json has no code2wav_config: this model makes no sound")
     with torch.device(options.device):
         model = Code2Wav(Code2WavConfig.of(config))
-    dtype = None if options.dtype == "auto" else getattr(torch, options.dtype)
-    load_module(model, path, "code2wav.", options.device, dtype)
+    load_module(model, path, "code2wav.", options.device, stage_dtype(options))
     return model
 
 

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from sglang_omni.errors import ConfigError, InvalidRequest
-from sglang_omni.layers.cache import Access, ByRow, Decode, length_mask, place
-from sglang_omni.layers.company import padded
-from sglang_omni.layers.rope import Rotation
+from sglang_omni.layers.cache import ByRow, place
 from sglang_omni.models.qwen3_omni.config import OmniConfig, omni_config
+from sglang_omni.models.qwen3_omni.frame import PAGE_ROWS, Frame, PlainFrame, Requests
 from sglang_omni.models.qwen3_omni.prompt import (
     HEAD,
     TalkerPrompt,
@@ -26,18 +25,15 @@ from sglang_omni.models.qwen3_omni.prompt import (
 )
 from sglang_omni.models.qwen3_omni.talker import Talker
 from sglang_omni.models.spec import StageOptions
-from sglang_omni.models.weights import load_module, read_tensors
+from sglang_omni.models.weights import load_module, read_tensors, stage_dtype
 from sglang_omni.sidecar.memory import Memory, Pages
-from sglang_omni.sidecar.sampling import Sampler, Sampling, draw, penalise, seed_key, uniforms
+from sglang_omni.sidecar.sampling import Sampling
 
 MAX_LENGTH = 8192
 """Rows of a request, prompt and frames together, unless the option `max_length` says otherwise."""
 
 TOTAL_ROWS = 65_536
 """Of all requests together, unless the option `total_rows` says otherwise."""
-
-PAGE_ROWS = 64
-"""Five seconds of sound."""
 
 PREFILL_ROWS = 256
 """Of a prompt that go into one step, unless the option `prefill_rows` says otherwise: streams go on between two."""
@@ -49,9 +45,6 @@ FRAMES_AT_LEAST, FRAMES_PER_TOKEN = 64, 32
 
 FRAMES_EXPECTED = 6
 """Per token, beside those 64: what memory is given for at first. English takes about 4."""
-
-SUPPRESSED = 1024
-"""The last so many codes are special tokens that are never spoken, but for the end of speech."""
 
 TALKER_SAMPLING = Sampling(temperature=0.9, top_k=50, repetition_penalty=1.05)
 CODE_PREDICTOR_SAMPLING = Sampling(temperature=1.0, top_k=50, top_p=0.8)
@@ -116,20 +109,10 @@ class TalkerRunner:
         self.end_of_text = _end_of_text(Path(options.model_path), self.config)
         self.talker, self.text_rows = _load(options, self.config)
         self.talker.prepare(self.slots, -(-_total_rows(options) // PAGE_ROWS), PAGE_ROWS)
+        self.requests = Requests(self.slots, self.talker, self.device)
+        self.frame = frame(self.talker, self.text_rows, self.requests)
         self.memory: Memory = Pages([layer.self_attn.pool for layer in self.talker.model.layers], self._rows)
-
-        c = self.config.talker_config
-        codes, self.groups = c.text_config.vocab_size, c.num_code_groups
-        self.end_of_speech = c.codec_eos_token_id
-        allowed = torch.arange(codes) < codes - SUPPRESSED
-        allowed[self.end_of_speech] = True
-        self.suppressed = (~allowed).to(self.device)
-        self.sampler = Sampler(self.slots, codes, self.device)
-        self.residual_sampler = Sampler(self.slots, c.code_predictor_config.vocab_size, self.device)
-        self.keys = torch.zeros(self.slots, dtype=torch.int64, device=self.device)
-        self.seen = torch.zeros(self.slots, codes, dtype=torch.bool, device=self.device)
-        self.penalties = torch.ones(self.slots, 1, device=self.device)
-        self.heard = torch.zeros(self.slots, self.text_rows.shape[1], device=self.device, dtype=self.text_rows.dtype)
+        self.end_of_speech = self.config.talker_config.codec_eos_token_id
 
     # One request
 
@@ -153,13 +136,10 @@ class TalkerRunner:
     def _open_sampling(self, slot: int, speech: dict[str, Any]) -> None:
         sampling = _sampling(TALKER_SAMPLING, speech)
         default = CODE_PREDICTOR_SAMPLING if sampling.temperature > 0 else GREEDY
-        seed = speech.get("seed")
-        self.sampler.open(slot, sampling)
         residual = {name[len(RESIDUAL) :]: value for name, value in speech.items() if name.startswith(RESIDUAL)}
-        self.residual_sampler.open(slot, _sampling(default, residual))
-        self.keys[slot] = seed_key(random.getrandbits(64) if seed is None else seed)
-        self.penalties[slot] = sampling.repetition_penalty
-        self.seen[slot] = False
+        seed = speech.get("seed")
+        seed = random.getrandbits(64) if seed is None else seed
+        self.requests.open(slot, sampling, _sampling(default, residual), seed)
 
     def feed(self, state: Speech, data: list[int] | None) -> None:
         for token in data or ():
@@ -174,7 +154,7 @@ class TalkerRunner:
             state.reason = state.reason or "stop"
 
     def bucket(self, state: Speech) -> Hashable | None:
-        if state.reason is not None or self._next_text(state) is None:
+        if state.reason is not None or not self._text_is_there(state):
             return None
         if state.hears:
             return "prefill", state.length, self._piece(state)
@@ -190,12 +170,13 @@ class TalkerRunner:
             return min(self.max_length, state.prompt.length + state.expected)
         return state.length + self._piece(state)
 
-    def _next_text(self, state: Speech) -> int | None:
-        """The token whose row goes into the next step, None if it has not arrived."""
+    def _text_is_there(self, state: Speech) -> bool:
+        return state.complete or state.frames < len(state.text)
+
+    def _text(self, state: Speech) -> int:
+        """The token whose row goes into the next step."""
         if state.frames < len(state.text):
             return state.text[state.frames]
-        if not state.complete:
-            return None
         over = state.frames > len(state.text)
         return self.config.tts_pad_token_id if over else self.config.tts_eos_token_id
 
@@ -209,13 +190,16 @@ class TalkerRunner:
 
     @torch.inference_mode()
     def step(self, states: Sequence[Speech]) -> list[Tensor | None]:
-        hears = states[0].hears
-        slots = [state.slot for state in states]
-        index = torch.tensor(slots, device=self.device)
-        hidden = self._prefill(states) if hears else self._decode(states, index)
         if states[0].hears:
-            return [None] * len(states)
-        codes = self._frame(hidden, states, slots, index).cpu()
+            hidden = self._prefill(states)
+            if states[0].hears:
+                return [None] * len(states)
+            codes = self.frame.speak(states, hidden)
+        else:
+            codes = self.frame.decode(states, [self._text(state) for state in states])
+            for state in states:
+                state.length += 1
+                state.position += 1
         return [self._spoken(state, frame) for state, frame in zip(states, codes, strict=True)]
 
     def _prefill(self, states: Sequence[Speech]) -> Tensor:
@@ -228,13 +212,10 @@ class TalkerRunner:
             state.length = end
             state.position = float(state.prompt.positions[0, -1]) + 1
         rotation = self.talker.rope.at(positions.to(self.device, torch.float32), x.dtype)
-        return self._run(x, self._by_row(states, end - begin, len(states), rotation))[:, -1]
-
-    def _by_row(self, states: Sequence[Speech], time: int, batch: int, rotation: Rotation) -> ByRow:
-        """Of states whose last `time` rows are new."""
-        new = [place(state.pages, PAGE_ROWS, state.length - time, state.length) for state in states]
-        seen = [place(state.pages, PAGE_ROWS, 0, state.length) for state in states]
-        return ByRow(batch, new, seen, rotation)
+        new = [place(state.pages, PAGE_ROWS, begin, end) for state in states]
+        seen = [place(state.pages, PAGE_ROWS, 0, end) for state in states]
+        access = ByRow(len(states), new, seen, rotation)
+        return self.talker.model(x.flatten(0, 1), access).view(x.shape)[:, -1]
 
     def _embed(self, state: Speech, begin: int, end: int) -> Tensor:
         """Rows of the prompt (end - begin, hidden)."""
@@ -252,49 +233,6 @@ class TalkerRunner:
             rows[-len(heard) :] += self.talker.model.codec_embedding(heard)
         return rows
 
-    def _decode(self, states: Sequence[Speech], index: Tensor) -> Tensor:
-        """One row each, the last frame and the next text: the hidden states (batch, hidden)."""
-        text = torch.tensor([self._next_text(state) for state in states], device=self.device)
-        positions = torch.tensor([[state.position] for state in states], device=self.device)
-        x = padded(self.heard.index_select(0, index) + self.text_rows.index_select(0, text))
-        rotation = self.talker.rope.at(padded(positions), x.dtype)
-        for state in states:
-            state.length += 1
-            state.position += 1
-        return self._run(x[:, None], self._access(states, rotation))[: len(states), -1]
-
-    def _access(self, states: Sequence[Speech], rotation: Rotation) -> Access:
-        if self.device.type == "cpu":
-            return self._by_row(states, 1, len(rotation.cos), rotation)
-        lengths = [state.length for state in states]
-        most = max(len(state.pages) for state in states)
-        pages = [state.pages + [0] * (most - len(state.pages)) for state in states]
-        mask = length_mask(lengths, self.device, self.text_rows.dtype)
-        new = torch.tensor(lengths, device=self.device) - 1
-        return Decode(torch.tensor(pages, device=self.device), new, max(lengths), rotation, mask)
-
-    def _run(self, x: Tensor, access: Access) -> Tensor:
-        return self.talker.model(x.flatten(0, 1), access).view(x.shape)
-
-    def _frame(self, hidden: Tensor, states: Sequence[Speech], slots: list[int], index: Tensor) -> Tensor:
-        """From the talker's hidden states (batch, hidden) all codes of a frame (batch, code groups)."""
-        steps = torch.tensor([state.frames for state in states], device=self.device)
-        chances = uniforms(self.keys.index_select(0, index), steps, self.groups)
-        logits = self.talker.codec_head(padded(hidden))[: len(states)].float()
-        logits = penalise(logits, self.seen.index_select(0, index), self.penalties.index_select(0, index))
-        logits.masked_fill_(self.suppressed, -torch.inf)
-        first = draw(logits, self.sampler.rows(slots, index), chances[:, 0])
-        self.seen[index, first] = True
-
-        rows = self.residual_sampler.rows(slots, index)
-        residual, heard = self.talker.code_predictor(
-            hidden,
-            self.talker.model.codec_embedding(first),
-            lambda logits, group: draw(logits, rows, chances[:, group]),
-        )
-        self.heard[index] = heard
-        return torch.cat((first[:, None], residual), 1)
-
     def _spoken(self, state: Speech, frame: Tensor) -> Tensor | None:
         if int(frame[0]) == self.end_of_speech:
             state.reason = "stop"
@@ -303,6 +241,18 @@ class TalkerRunner:
         if state.frames >= state.cap:
             state.reason = "length"
         return frame
+
+
+def frame(talker: Talker, text_rows: Tensor, requests: Requests) -> Frame:
+    """The fastest way to a frame that there is on the talker's device."""
+    if text_rows.device.type == "cpu" and text_rows.dtype == torch.float32:
+        from sglang_omni.layers.compiled import has_product
+
+        if has_product():
+            from sglang_omni.models.qwen3_omni.compiled_frame import CompiledFrame
+
+            return CompiledFrame(talker, text_rows, requests)
+    return PlainFrame(talker, text_rows, requests)
 
 
 def prompt_check(options: StageOptions) -> Callable[[Sequence[int]], None]:
@@ -352,9 +302,8 @@ def _end_of_text(model_path: Path, config: OmniConfig) -> frozenset[int]:
 
 def _load(options: StageOptions, config: OmniConfig) -> tuple[Talker, Tensor]:
     """The talker, and the thinker's vocabulary as rows of the talker's width (vocabulary, hidden)."""
-    dtype = None if options.dtype == "auto" else getattr(torch, options.dtype)
     talker = Talker(config.talker_config)
-    load_module(talker, options.model_path, "talker.", options.device, dtype)
+    load_module(talker, options.model_path, "talker.", options.device, stage_dtype(options))
     embedding = read_tensors(options.model_path, "thinker.model.embed_tokens.", options.device)["weight"]
     with torch.inference_mode():
         return talker, talker.project_vocabulary(embedding.to(talker.codec_head.weight.dtype))

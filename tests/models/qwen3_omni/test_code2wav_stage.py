@@ -240,7 +240,7 @@ def checkpoint(path: Path, model: Code2Wav, dtype: torch.dtype = torch.float32) 
     return path
 
 
-@pytest.mark.parametrize(("dtype", "expected"), [("auto", torch.bfloat16), ("float32", torch.float32)])
+@pytest.mark.parametrize(("dtype", "expected"), [("auto", torch.float32), ("bfloat16", torch.bfloat16)])
 def test_the_checkpoints_code2wav_is_loaded(tmp_path: Path, model: Code2Wav, dtype: str, expected: torch.dtype) -> None:
     path = checkpoint(tmp_path, model, torch.bfloat16)
     runner = Code2WavRunner(StageOptions(str(path), dtype=dtype, slots=2))

@@ -1,5 +1,6 @@
 """The talker's frames are transformers', and its speech ends when it should."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from sglang_omni.errors import ConfigError, InvalidRequest
-from sglang_omni.models.qwen3_omni import SPEC
+from sglang_omni.models.qwen3_omni import SPEC, compiled_frame
 from sglang_omni.models.qwen3_omni.talker_stage import (
     FRAMES_AT_LEAST,
     FRAMES_EXPECTED,
@@ -156,12 +157,12 @@ def test_an_empty_answer_is_silence(runner: TalkerRunner, tiny_model: Path) -> N
 
 
 @pytest.fixture
-def endless(runner: TalkerRunner, monkeypatch: pytest.MonkeyPatch) -> TalkerRunner:
+def endless(runner: TalkerRunner) -> Iterator[TalkerRunner]:
     """A talker that never says the end of speech."""
-    suppressed = runner.suppressed.clone()
+    suppressed = runner.requests.suppressed
     suppressed[runner.end_of_speech] = True
-    monkeypatch.setattr(runner, "suppressed", suppressed)
-    return runner
+    yield runner
+    suppressed[runner.end_of_speech] = False
 
 
 @pytest.mark.parametrize(("tokens", "max_frames", "expected"), [(1, None, 96), (3, 20, 20), (3, 160, 160)])
@@ -212,3 +213,13 @@ def test_voices_differ(runner: TalkerRunner, tiny_model: Path) -> None:
     )
     torch.testing.assert_close(default, ethan)
     assert not torch.equal(ethan, aiden)
+
+
+def test_nothing_was_compiled_twice(runner: TalkerRunner, tiny_model: Path) -> None:
+    """Compiling for arrays of another layout would take a quarter of a minute, in mid-speech."""
+    states = [begin(runner, slot, told(tiny_model, "turns"), {"seed": slot}) for slot in range(2)]
+    for state in states:
+        runner.feed(state, [20, 23, 26])
+    for _ in range(3):
+        step(runner, states)
+    assert len(compiled_frame.hear.signatures) == len(compiled_frame.draw_frame.signatures) == 1

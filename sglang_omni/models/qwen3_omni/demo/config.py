@@ -69,6 +69,18 @@ SIZES = {
         deepstack_layers=(0, 1, 2),
         accept_layer=4,
     ),
+    "middle": Size(
+        thinker=Stack(256, 8, 8, 2, 32, 128, experts=16, active_experts=4),
+        talker=Stack(256, 6, 8, 2, 32, 128, experts=16, active_experts=4),
+        code_predictor=Stack(256, 4, 8, 4, 32, 512),
+        vision=Stack(64, 4, 2, 2, 32, 128),
+        audio=Stack(128, 2, 4, 4, 32, 256),
+        code2wav=Stack(128, 4, 4, 4, 32, 256),
+        audio_channels=16,
+        decoder_channels=192,
+        deepstack_layers=(0, 1, 2),
+        accept_layer=4,
+    ),
     "real": Size(
         thinker=Stack(2048, 48, 32, 4, 128, 768, experts=128, active_experts=8),
         talker=Stack(1024, 20, 16, 2, 128, 384, experts=128, active_experts=6),

@@ -1,0 +1,153 @@
+"""What is compiled for a CPU is what the torch layers compute, and no row depends on its company by a bit."""
+
+from types import SimpleNamespace
+
+import numpy
+import pytest
+import torch
+from torch import Tensor
+
+from sglang_omni.layers import compiled
+from sglang_omni.layers.cache import ByRow
+from sglang_omni.layers.company import law, padded
+from sglang_omni.layers.compiled import Stack
+from sglang_omni.layers.decoder import Attention, GatedMlp
+from sglang_omni.layers.moe import SparseMoe
+from sglang_omni.layers.norm import RmsNorm
+from sglang_omni.layers.rope import Rope
+from sglang_omni.models.qwen3_omni import compiled_frame
+from sglang_omni.sidecar.sampling import Sampler, Sampling, draw, seed_key, uniforms
+
+HIDDEN, HEADS, KV_HEADS, DIM = 64, 4, 2, 32
+CONFIG = SimpleNamespace(
+    hidden_size=HIDDEN,
+    num_attention_heads=HEADS,
+    num_key_value_heads=KV_HEADS,
+    head_dim=DIM,
+    attention_bias=False,
+    rms_norm_eps=1e-6,
+    num_experts=6,
+    num_experts_per_tok=2,
+    moe_intermediate_size=32,
+    shared_expert_intermediate_size=96,
+)
+
+
+@pytest.fixture(autouse=True)
+def product() -> None:
+    assert compiled.has_product()
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("rows", [1, 3, 8, 33])
+def test_a_product_is_torchs_to_the_bit(rows: int) -> None:
+    weight = Stack([random(HIDDEN, 96)])
+    x = padded(random(rows, HIDDEN, seed=1))
+    y = numpy.ones((len(x), 96), numpy.float32)
+    compiled.multiply(x.numpy(), weight.array[0], y, False, law().by_input)
+    assert torch.equal(torch.from_numpy(y), torch.mm(x, weight.views[0]))
+    compiled.multiply(x.numpy(), weight.array[0], y, True, law().by_input)
+    torch.testing.assert_close(torch.from_numpy(y), 2 * torch.mm(x, weight.views[0]))
+
+
+def test_a_norm_is_torchs() -> None:
+    norm = RmsNorm(HIDDEN, 1e-6)
+    norm.weight.data = random(HIDDEN)
+    norm.fuse()
+    x = random(5, HIDDEN, seed=1)
+    y = torch.empty_like(x)
+    compiled.normalise(x.numpy(), norm.scale.numpy(), norm.eps, y.numpy())
+    torch.testing.assert_close(y, norm(x))
+
+
+@pytest.mark.parametrize("positions", [[0, 1, 2, 3], [5, 17, 0, 16]])
+@torch.inference_mode()
+def test_attention_over_pages_is_torchs(positions: list[int]) -> None:
+    """Four requests in pages of 8 rows that lie in no order; what they have heard is random."""
+    attention, rows = Attention(CONFIG), len(positions)
+    for number, parameter in enumerate(attention.parameters()):
+        parameter.data = random(*parameter.shape, seed=number) / 4
+    attention.fuse()
+    attention.allocate(12, 8)
+    attention.pool.copy_(random(*attention.pool.shape, seed=9))
+    pages = [[7, 0, 3], [1, 2, 11], [9, 5, 4], [10, 6, 8]]
+    places = [torch.tensor([8 * page + row for page in own for row in range(8)]) for own in pages]
+    rotation = Rope(DIM, {"rope_theta": 1e4}).at(torch.tensor(positions)[:, None], torch.float32)
+    x, pool = random(rows, HIDDEN, seed=5), attention.pool.clone()
+
+    qkv = torch.mm(x, attention.qkv).view(rows, HEADS + 2 * KV_HEADS, DIM)
+    cos, sin = (part[:, 0, 0].contiguous().numpy() for part in rotation)
+    y = numpy.zeros((rows, HEADS, DIM), numpy.float32)
+    table, at = numpy.array(pages), numpy.array(positions)
+    scale, eps = attention.qk_norm.scale.numpy(), attention.qk_norm.eps
+    compiled.attend(qkv.numpy(), scale, eps, cos, sin, pool.numpy(), table, at, y)
+
+    new = [place[position : position + 1] for place, position in zip(places, positions, strict=True)]
+    seen = [place[: position + 1] for place, position in zip(places, positions, strict=True)]
+    expected = attention(x, torch.zeros_like(x), ByRow(rows, new, seen, rotation))
+    torch.testing.assert_close(torch.mm(torch.from_numpy(y).flatten(1), attention.out), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(pool, attention.pool, atol=1e-5, rtol=1e-4)
+
+
+def test_a_gate_is_torchs() -> None:
+    mlp = GatedMlp(HIDDEN, 96)
+    for number, parameter in enumerate(mlp.parameters()):
+        parameter.data = random(*parameter.shape, seed=number)
+    mlp.fuse()
+    x = random(4, HIDDEN, seed=7)
+    y = torch.empty(4, 96)
+    compiled.gate(torch.mm(x, mlp.gate_up).numpy(), y.numpy())
+    torch.testing.assert_close(y, mlp.inner(x), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("normalised", [True, False])
+@torch.inference_mode()
+def test_experts_are_torchs_and_company_changes_no_bit(normalised: bool) -> None:
+    moe = SparseMoe(SimpleNamespace(**vars(CONFIG), norm_topk_prob=normalised))
+    for number, parameter in enumerate(moe.parameters()):
+        parameter.data = random(*parameter.shape, seed=number) / 8
+    moe.fuse()
+    moe.fused.shared.down.zero_()
+    x = random(12, HIDDEN, seed=40)
+    gate_up, down = Stack([moe.fused.gate_up]), Stack([moe.fused.down])
+
+    def mixed(x: Tensor) -> Tensor:
+        y, shares = torch.zeros_like(x), numpy.zeros((len(x), CONFIG.num_experts), numpy.float32)
+        scores = torch.mm(padded(x), moe.router)[: len(x), :-1].contiguous().numpy()
+        compiled.route(scores, moe.active, normalised, shares)
+        weights = gate_up.array[0], down.array[0]
+        compiled.mix(x.numpy(), shares, *weights, law().least, law().multiple, law().by_input, y.numpy())
+        return y
+
+    together = mixed(x)
+    torch.testing.assert_close(together, moe(x, torch.zeros_like(x)), atol=1e-5, rtol=1e-4)
+    for row in range(len(x)):
+        assert torch.equal(mixed(x[row : row + 1])[0], together[row])
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling(temperature=0.0),
+        Sampling(temperature=0.9, top_k=50),
+        Sampling(temperature=1.3, top_k=7, top_p=0.8),
+        Sampling(top_p=0.4),
+        Sampling(temperature=0.6, top_k=1),
+        Sampling(top_k=500),
+    ],
+)
+def test_a_draw_is_torchs(sampling: Sampling) -> None:
+    sampler = Sampler(1, 300)
+    sampler.open(0, sampling)
+    sharpness, top_k, top_p = sampler.parameters.numpy()[0]
+    for seed in range(200):
+        logits = 3 * random(1, 300, seed=seed)
+        logits[0, seed % 300 :: 7] = -torch.inf
+        keys = torch.tensor([seed_key(seed)])
+        chance = uniforms(keys, torch.tensor([seed]), 4)
+        assert compiled_frame.uniform(int(keys), seed, 2) == chance[0, 2]
+        expected = draw(logits, sampler.rows([0], torch.tensor([0])), chance[:, 2])
+        assert compiled.draw(logits[0].numpy(), sharpness, int(top_k), top_p, float(chance[0, 2])) == expected
