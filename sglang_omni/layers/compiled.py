@@ -5,14 +5,15 @@ small product takes. Here numba compiles what lies between the products, and cal
 torch itself brings, so that `layers.company.law` holds for it too. Every row is computed as if it were alone. The plain
 reference of each function is the torch layer that its docstring names.
 
-Arrays are float32 and contiguous. Weights are as `Stack` keeps them.
+Arrays are float32 and contiguous; weights are as `matrix` or `Stack` keep them. All compiled functions stand in this
+file: numba caches each beside its file, and would not see that one it calls has changed in another.
 """
 
 import ctypes
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import llvmlite.binding
 import numba
@@ -30,6 +31,7 @@ Integers = NDArray[numpy.int64]
 EXACT = {"contract"}
 SUMS = {"contract", "reassoc", "nsz", "arcp"}  # lets a sum be taken in several lanes
 PRODUCT = "sglang_omni_sgemm"
+MASK = 0xFFFFFFFF
 
 
 @cache
@@ -58,30 +60,48 @@ compiled, compiled_sums = _compiler(EXACT), _compiler(SUMS)
 _sgemm: Any = types.ExternalFunction(PRODUCT, types.void(*[types.uintp] * 13))
 
 
-class Stack:
-    """Weights of several layers, one behind the other in memory: as an array for compiled code, and as views of it
-    (inputs, outputs) for torch. Matrices are stored as the law of products asks."""
+class Shape(NamedTuple):
+    """How products want their rows and weights (`company.Law`)."""
 
-    def __init__(self, weights: Sequence[Tensor]):
-        stored = torch.stack([weight.detach().float() for weight in weights])
-        if stored.ndim > 2 and not law().by_input:
-            stored = stored.mT.contiguous()
-        self.array: Floats = stored.contiguous().numpy()
-        self.views = [view.mT if stored.ndim > 2 and not law().by_input else view for view in stored]
+    by_input: bool
+    least: int
+    multiple: int
+
+
+def lawful() -> Shape:
+    return Shape(law().by_input, law().least, law().multiple)
+
+
+def matrix(weight: Tensor) -> Floats:
+    """A weight (..., inputs, outputs) as it lies in memory, which is how `company.stored` keeps it."""
+    weight = weight.detach()
+    return (weight if law().by_input else weight.mT).contiguous().numpy()
+
+
+class Stack:
+    """Weights (inputs, outputs) of several layers, one behind the other in memory: as an array for compiled code, and
+    as views of it for torch."""
+
+    def __init__(self, weights: Sequence[Tensor], turn: bool = True):
+        """Without `turn` they are not for products, and stay as they are."""
+        by_output = turn and not law().by_input
+        stacked = torch.stack([weight.mT if by_output else weight for weight in weights]).contiguous()
+        self.array: Floats = stacked.numpy()
+        self.views = [part.mT if by_output else part for part in stacked]
 
 
 @compiled
-def multiply(x: Floats, weight: Floats, y: Floats, add: bool, by_input: bool) -> None:
+def multiply(x: Floats, weight: Floats, y: Floats, add: bool, shape: Shape) -> None:
     """y = x weight, or y += x weight, of x (rows, inputs) and y (rows, outputs); weight is (inputs, outputs) if it is
     stored by input, else (outputs, inputs). torch.mm, torch.addmm."""
     rows, inputs = x.shape
     outputs = y.shape[1]
     sizes = numpy.empty(4, numpy.int32)
-    sizes[0], sizes[1], sizes[2], sizes[3] = outputs, rows, inputs, outputs if by_input else inputs
+    sizes[0], sizes[1], sizes[2], sizes[3] = outputs, rows, inputs, outputs if shape.by_input else inputs
     factors = numpy.empty(2, numpy.float32)
     factors[0], factors[1] = 1.0, 1.0 if add else 0.0
     letters = numpy.empty(2, numpy.uint8)
-    letters[0], letters[1] = 78 if by_input else 84, 78  # N or T, N
+    letters[0], letters[1] = 78 if shape.by_input else 84, 78  # N or T, N
     size, factor, letter = sizes.ctypes.data, factors.ctypes.data, letters.ctypes.data
     _sgemm(
         letter,
@@ -113,6 +133,17 @@ def normalise(x: Floats, scale: Floats, eps: float, y: Floats) -> None:
             y[row, i] = x[row, i] * factor * scale[i]
 
 
+class Cache(NamedTuple):
+    """Keys and values of one layer, all heads of all rows one after another: (rows * `heads`, head_dim) each. A row's
+    values begin `offset` after its keys, if both are one array. A request's rows lie in pages of `page` rows."""
+
+    keys: Floats
+    values: Floats
+    heads: int
+    offset: int
+    page: int
+
+
 @compiled_sums
 def attend(
     qkv: Floats,
@@ -120,7 +151,7 @@ def attend(
     eps: float,
     cos: Floats,
     sin: Floats,
-    pool: Floats,
+    cache: Cache,
     pages: Integers,
     positions: Integers,
     y: Floats,
@@ -128,12 +159,12 @@ def attend(
     """Attention of rows that each go on with a request of their own, or with that of the row before.
 
     qkv (rows, heads + 2 kv_heads, head_dim), queries and keys neither normed nor rotated yet; scale (heads + kv_heads,
-    head_dim); cos and signed sin (rows, head_dim); pool (pages, rows of a page, 2 kv_heads, head_dim); pages (rows,
-    most) of each row's request and its position there; y (rows, heads, head_dim). `Attention` over `ByRow`.
+    head_dim); cos and signed sin (rows, head_dim); pages (rows, most) of each row's request and its position there; y
+    (rows, heads, head_dim). `Attention` over `ByRow`.
     """
     rows, heads, size = y.shape
     kv_heads = qkv.shape[1] - heads >> 1
-    half, group, page_rows = size >> 1, heads // kv_heads, pool.shape[1]
+    half, group = size >> 1, heads // kv_heads
     shrink = numpy.float32(1 / math.sqrt(size))
     turned = numpy.empty(size, numpy.float32)
     for row in range(rows):
@@ -150,15 +181,19 @@ def attend(
                 turned[i + half] = x[i + half] * cos[row, i + half] + x[i] * sin[row, i + half]
             for i in range(size):
                 x[i] = turned[i]
-        position = positions[row]
-        pool[pages[row, position // page_rows], position % page_rows] = qkv[row, heads:]
-        length = position + 1
+        length = positions[row] + 1
+        places = numpy.empty(length, numpy.int64)
+        for at in range(length):
+            places[at] = (pages[row, at // cache.page] * cache.page + at % cache.page) * cache.heads
+        for head in range(kv_heads):
+            cache.keys[places[-1] + head] = qkv[row, heads + head]
+            cache.values[places[-1] + cache.offset + head] = qkv[row, heads + kv_heads + head]
         scores = numpy.empty(length, numpy.float32)
         for head in range(heads):
             query, kv = qkv[row, head], head // group
             highest = numpy.float32(-numpy.inf)
             for at in range(length):
-                key = pool[pages[row, at // page_rows], at % page_rows, kv]
+                key = cache.keys[places[at] + kv]
                 score = numpy.float32(0)
                 for i in range(size):
                     score += query[i] * key[i]
@@ -171,7 +206,7 @@ def attend(
             out = y[row, head]
             out[:] = 0
             for at in range(length):
-                value = pool[pages[row, at // page_rows], at % page_rows, kv_heads + kv]
+                value = cache.values[places[at] + cache.offset + kv]
                 share = scores[at] / total
                 for i in range(size):
                     out[i] += share * value[i]
@@ -209,22 +244,13 @@ def route(scores: Floats, active: int, normalised: bool, shares: Floats) -> None
 
 
 @compiled
-def mix(
-    x: Floats,
-    shares: Floats,
-    gate_up: Floats,
-    down: Floats,
-    least: int,
-    multiple: int,
-    by_input: bool,
-    y: Floats,
-) -> None:
+def mix(x: Floats, shares: Floats, gate_up: Floats, down: Floats, shape: Shape, y: Floats) -> None:
     """Adds to y (rows, hidden) what the experts make of x, by each row's shares (rows, experts) of them; gate_up and
-    down are (experts, ...). A product has `least` rows at least and a `multiple`. `GroupedExperts`."""
+    down are (experts, ...). `GroupedExperts`."""
     rows, hidden = y.shape
-    size = down.shape[1] if by_input else down.shape[2]
+    size = down.shape[1] if shape.by_input else down.shape[2]
     chosen = numpy.empty(rows, numpy.int64)
-    most = (max(rows, least) + multiple - 1) // multiple * multiple
+    most = enough(rows, shape)
     picked, made = numpy.zeros((most, hidden), numpy.float32), numpy.empty((most, hidden), numpy.float32)
     wide, inner = numpy.empty((most, 2 * size), numpy.float32), numpy.empty((most, size), numpy.float32)
     for expert in range(shares.shape[1]):
@@ -236,13 +262,90 @@ def mix(
                 count += 1
         if count == 0:
             continue
-        padded = (max(count, least) + multiple - 1) // multiple * multiple
-        multiply(picked[:padded], gate_up[expert], wide[:padded], False, by_input)
+        padded = enough(count, shape)
+        multiply(picked[:padded], gate_up[expert], wide[:padded], False, shape)
         gate(wide[:padded], inner[:padded])
-        multiply(inner[:padded], down[expert], made[:padded], False, by_input)
+        multiply(inner[:padded], down[expert], made[:padded], False, shape)
         for i in range(count):
             row = chosen[i]
             y[row] += shares[row, expert] * made[i]
+
+
+@compiled
+def enough(rows: int, shape: Shape) -> int:
+    """`Law.rows`."""
+    return (max(rows, shape.least) + shape.multiple - 1) // shape.multiple * shape.multiple
+
+
+class ExpertLayer(NamedTuple):
+    """The weights of a decoder layer with experts. If it has a shared one, its gate is the router's last column."""
+
+    before: Floats
+    qkv: Floats
+    scale: Floats
+    out: Floats
+    after: Floats
+    router: Floats
+    gate_up: Floats
+    down: Floats
+    shared_gate_up: Floats
+    shared_down: Floats
+
+
+@compiled
+def expert_layer(
+    x: Floats,
+    layer: ExpertLayer,
+    eps: float,
+    active: int,
+    normalised: bool,
+    shape: Shape,
+    cos: Floats,
+    sin: Floats,
+    cache: Cache,
+    pages: Integers,
+    positions: Integers,
+) -> None:
+    """Overwrites x (lawful number of rows, hidden), of which there is a position and pages for the first ones.
+    `DecoderLayer` with `SparseMoe`."""
+    count, rows = len(positions), len(x)
+    normed, dim = numpy.empty_like(x), layer.scale.shape[1]
+    normalise(x, layer.before, eps, normed)
+    width = layer.qkv.shape[1 if shape.by_input else 0]
+    heads = 2 * len(layer.scale) - width // dim
+    qkv = numpy.empty((rows, width // dim, dim), numpy.float32)
+    multiply(normed, layer.qkv, qkv.reshape(rows, width), False, shape)
+    attended = numpy.zeros((rows, heads, dim), numpy.float32)
+    attend(qkv[:count], layer.scale, eps, cos, sin, cache, pages, positions, attended[:count])
+    multiply(attended.reshape(rows, heads * dim), layer.out, x, True, shape)
+
+    normalise(x, layer.after, eps, normed)
+    scores = numpy.empty((rows, layer.router.shape[1 if shape.by_input else 0]), numpy.float32)
+    multiply(normed, layer.router, scores, False, shape)
+    experts = len(layer.gate_up)
+    shares = numpy.zeros((count, experts), numpy.float32)
+    route(scores[:count, :experts], active, normalised, shares)
+    if layer.shared_down.size > 0:
+        size = layer.shared_down.shape[0 if shape.by_input else 1]
+        wide, inner = numpy.empty((rows, 2 * size), numpy.float32), numpy.empty((rows, size), numpy.float32)
+        multiply(normed, layer.shared_gate_up, wide, False, shape)
+        gate(wide, inner)
+        for row in range(count):
+            inner[row] *= numpy.float32(1) / (numpy.float32(1) + math.exp(-scores[row, experts]))
+        multiply(inner, layer.shared_down, x, True, shape)
+    mix(normed[:count], shares, layer.gate_up, layer.down, shape, x[:count])
+
+
+@compiled
+def rotate(positions: Floats, frequencies: Floats, cos: Floats, sin: Floats) -> None:
+    """Cosines and signed sines (rows, head_dim) of one-dimensional positions (rows,). `Rope.at`."""
+    half = len(frequencies)
+    for row in range(len(positions)):
+        for i in range(half):
+            angle = positions[row] * frequencies[i]
+            cos[row, i] = cos[row, i + half] = math.cos(angle)
+            sin[row, i + half] = math.sin(angle)
+            sin[row, i] = -sin[row, i + half]
 
 
 @compiled
@@ -279,3 +382,128 @@ def draw(logits: Floats, sharpness: float, top_k: int, top_p: float, uniform: fl
         if cumulated[rank] > uniform * end * total:
             return int(tokens[rank])
     return int(tokens[top_k - 1])
+
+
+class PredictorWeights(NamedTuple):
+    """The code predictor's weights: (layers, ...) each, the heads and embeddings (groups - 1, ...)."""
+
+    before: Floats
+    qkv: Floats
+    scale: Floats
+    out: Floats
+    after: Floats
+    gate_up: Floats
+    down: Floats
+    norm: Floats
+    cos: Floats  # (groups, head_dim)
+    sin: Floats
+    heads: Floats
+    embeddings: Floats
+    eps: float
+
+
+class FrameSampling(NamedTuple):
+    """By slot."""
+
+    parameters: Floats  # 1 / temperature, top_k, top_p
+    residual_parameters: Floats
+    penalties: Floats
+    seen: Any  # bool (slots, codes)
+    suppressed: Any  # bool (codes,)
+    keys: Integers
+    heard: Floats
+
+
+@compiled
+def draw_frame(
+    hidden: Floats,
+    head: Floats,
+    embedding: Floats,
+    predictor: PredictorWeights,
+    sampling: FrameSampling,
+    shape: Shape,
+    slots: Integers,
+    steps: Integers,
+    codes: Integers,
+) -> None:
+    """From the backbone's hidden states (lawful number of rows, hidden) all codes (rows, groups) of a frame, the
+    `steps`th of the requests in `slots`. Code 0 is drawn by `head` (hidden, codes)."""
+    count, most, size = len(slots), len(hidden), hidden.shape[1]
+    groups, dim = predictor.cos.shape
+    width = predictor.qkv.shape[2 if shape.by_input else 1] // dim
+    heads = 2 * predictor.scale.shape[1] - width
+    mlp_size = predictor.down.shape[1 if shape.by_input else 2]
+
+    logits = numpy.empty((most, len(sampling.suppressed)), numpy.float32)
+    multiply(hidden, head, logits, False, shape)
+    x, heard = numpy.zeros((2 * most, size), numpy.float32), numpy.empty((count, size), numpy.float32)
+    for row in range(count):
+        slot, values = slots[row], logits[row]
+        for code in range(len(values)):
+            if sampling.suppressed[code]:
+                values[code] = -numpy.inf
+            elif sampling.seen[slot, code]:
+                values[code] *= sampling.penalties[slot, 0] if values[code] < 0 else 1 / sampling.penalties[slot, 0]
+        sharpness, top_k, top_p = sampling.parameters[slot]
+        code = draw(values, sharpness, int(top_k), top_p, uniform(sampling.keys[slot], steps[row], 0))
+        codes[row, 0] = code
+        sampling.seen[slot, code] = True
+        heard[row] = embedding[code]
+        x[2 * row], x[2 * row + 1] = hidden[row], heard[row]
+
+    normed = numpy.empty((2 * most, size), numpy.float32)
+    qkv = numpy.empty((2 * most, width, dim), numpy.float32)
+    attended = numpy.zeros((2 * most, heads, dim), numpy.float32)
+    wide, inner = numpy.empty((2 * most, 2 * mlp_size), numpy.float32), numpy.empty((2 * most, mlp_size), numpy.float32)
+    logits = numpy.empty((most, predictor.embeddings.shape[1]), numpy.float32)
+    layers, kv_heads = len(predictor.before), width - heads >> 1
+    kept = numpy.empty((layers, count * groups * 2 * kv_heads, dim), numpy.float32)
+    owners, positions = numpy.arange(2 * count) // 2, numpy.arange(2 * count) % 2
+    for group in range(1, groups):
+        if group == 2:  # from here on one row each, where there were two
+            owners, x = numpy.arange(count), x[:most]
+        if group > 1:
+            positions = numpy.full(count, group)
+        all, cos, sin = len(x), predictor.cos[positions], predictor.sin[positions]
+        pages = owners.reshape(-1, 1)
+        for layer in range(layers):
+            normalise(x, predictor.before[layer], predictor.eps, normed[:all])
+            multiply(normed[:all], predictor.qkv[layer], qkv[:all].reshape(all, -1), False, shape)
+            cache = Cache(kept[layer], kept[layer], 2 * kv_heads, kv_heads, groups)
+            rows, own = qkv[: len(positions)], attended[: len(positions)]
+            attend(rows, predictor.scale[layer], predictor.eps, cos, sin, cache, pages, positions, own)
+            multiply(attended[:all].reshape(all, -1), predictor.out[layer], x, True, shape)
+            normalise(x, predictor.after[layer], predictor.eps, normed[:all])
+            multiply(normed[:all], predictor.gate_up[layer], wide[:all], False, shape)
+            gate(wide[:all], inner[:all])
+            multiply(inner[:all], predictor.down[layer], x, True, shape)
+        if group == 1:
+            for row in range(count):
+                x[row] = x[2 * row + 1]
+        normalise(x[:most], predictor.norm, predictor.eps, normed[:most])
+        multiply(normed[:most], predictor.heads[group - 1], logits, False, shape)
+        for row in range(count):
+            sharpness, top_k, top_p = sampling.residual_parameters[slots[row]]
+            chance = uniform(sampling.keys[slots[row]], steps[row], group)
+            code = draw(logits[row], sharpness, int(top_k), top_p, chance)
+            codes[row, group] = code
+            x[row] = predictor.embeddings[group - 1, code]
+            heard[row] += x[row]
+        x[count:] = 0
+    for row in range(count):
+        sampling.heard[slots[row]] = heard[row]
+
+
+@compiled
+def uniform(key: int, step: int, group: int) -> float:
+    """`sidecar.sampling.uniforms` of one row and group."""
+    return float(scatter(scatter(scatter(key) ^ step) ^ (group + 1)) >> 8) * 2.0**-24
+
+
+@compiled
+def scatter(x: int) -> int:
+    x = x ^ (x >> 16)
+    x = (x * 0x21F0AAAD) & MASK
+    x = x ^ (x >> 15)
+    x = (x * 0x735A2D97) & MASK
+    return x ^ (x >> 15)

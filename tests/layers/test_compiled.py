@@ -9,13 +9,12 @@ from torch import Tensor
 
 from sglang_omni.layers import compiled
 from sglang_omni.layers.cache import ByRow
-from sglang_omni.layers.company import law, padded
+from sglang_omni.layers.company import padded
 from sglang_omni.layers.compiled import Stack
 from sglang_omni.layers.decoder import Attention, GatedMlp
 from sglang_omni.layers.moe import SparseMoe
 from sglang_omni.layers.norm import RmsNorm
 from sglang_omni.layers.rope import Rope
-from sglang_omni.models.qwen3_omni import compiled_frame
 from sglang_omni.sidecar.sampling import Sampler, Sampling, draw, seed_key, uniforms
 
 HIDDEN, HEADS, KV_HEADS, DIM = 64, 4, 2, 32
@@ -47,9 +46,9 @@ def test_a_product_is_torchs_to_the_bit(rows: int) -> None:
     weight = Stack([random(HIDDEN, 96)])
     x = padded(random(rows, HIDDEN, seed=1))
     y = numpy.ones((len(x), 96), numpy.float32)
-    compiled.multiply(x.numpy(), weight.array[0], y, False, law().by_input)
+    compiled.multiply(x.numpy(), weight.array[0], y, False, compiled.lawful())
     assert torch.equal(torch.from_numpy(y), torch.mm(x, weight.views[0]))
-    compiled.multiply(x.numpy(), weight.array[0], y, True, law().by_input)
+    compiled.multiply(x.numpy(), weight.array[0], y, True, compiled.lawful())
     torch.testing.assert_close(torch.from_numpy(y), 2 * torch.mm(x, weight.views[0]))
 
 
@@ -83,7 +82,9 @@ def test_attention_over_pages_is_torchs(positions: list[int]) -> None:
     y = numpy.zeros((rows, HEADS, DIM), numpy.float32)
     table, at = numpy.array(pages), numpy.array(positions)
     scale, eps = attention.qk_norm.scale.numpy(), attention.qk_norm.eps
-    compiled.attend(qkv.numpy(), scale, eps, cos, sin, pool.numpy(), table, at, y)
+    flat = pool.view(-1, DIM).numpy()
+    cache = compiled.Cache(flat, flat, 2 * KV_HEADS, KV_HEADS, 8)
+    compiled.attend(qkv.numpy(), scale, eps, cos, sin, cache, table, at, y)
 
     new = [place[position : position + 1] for place, position in zip(places, positions, strict=True)]
     seen = [place[: position + 1] for place, position in zip(places, positions, strict=True)]
@@ -112,14 +113,13 @@ def test_experts_are_torchs_and_company_changes_no_bit(normalised: bool) -> None
     moe.fuse()
     moe.fused.shared.down.zero_()
     x = random(12, HIDDEN, seed=40)
-    gate_up, down = Stack([moe.fused.gate_up]), Stack([moe.fused.down])
+    gate_up, down = compiled.matrix(moe.fused.gate_up), compiled.matrix(moe.fused.down)
 
     def mixed(x: Tensor) -> Tensor:
         y, shares = torch.zeros_like(x), numpy.zeros((len(x), CONFIG.num_experts), numpy.float32)
         scores = torch.mm(padded(x), moe.router)[: len(x), :-1].contiguous().numpy()
         compiled.route(scores, moe.active, normalised, shares)
-        weights = gate_up.array[0], down.array[0]
-        compiled.mix(x.numpy(), shares, *weights, law().least, law().multiple, law().by_input, y.numpy())
+        compiled.mix(x.numpy(), shares, gate_up, down, compiled.lawful(), y.numpy())
         return y
 
     together = mixed(x)
@@ -148,6 +148,6 @@ def test_a_draw_is_torchs(sampling: Sampling) -> None:
         logits[0, seed % 300 :: 7] = -torch.inf
         keys = torch.tensor([seed_key(seed)])
         chance = uniforms(keys, torch.tensor([seed]), 4)
-        assert compiled_frame.uniform(int(keys), seed, 2) == chance[0, 2]
+        assert compiled.uniform(int(keys), seed, 2) == chance[0, 2]
         expected = draw(logits, sampler.rows([0], torch.tensor([0])), chance[:, 2])
         assert compiled.draw(logits[0].numpy(), sharpness, int(top_k), top_p, float(chance[0, 2])) == expected

@@ -16,9 +16,6 @@ from sglang_omni.layers.rope import Rotation
 from sglang_omni.models.qwen3_omni.talker import Talker
 from sglang_omni.sidecar.sampling import Sampler, Sampling, draw, penalise, seed_key, uniforms
 
-PAGE_ROWS = 64
-"""Five seconds of sound."""
-
 SUPPRESSED = 1024
 """The last so many codes are special tokens that are never spoken, but for the end of speech."""
 
@@ -76,6 +73,7 @@ class PlainFrame:
         self.text_rows = text_rows
         self.requests = requests
         self.device = text_rows.device
+        self.page_rows = talker.model.layers[0].self_attn.pool.shape[1]
 
     def decode(self, states: Sequence[Row], texts: Sequence[int]) -> Tensor:
         index = torch.tensor([state.slot for state in states], device=self.device)
@@ -88,8 +86,8 @@ class PlainFrame:
 
     def _access(self, states: Sequence[Row], rotation: Rotation) -> Access:
         if self.device.type == "cpu":
-            new = [place(state.pages, PAGE_ROWS, state.length, state.length + 1) for state in states]
-            seen = [place(state.pages, PAGE_ROWS, 0, state.length + 1) for state in states]
+            new = [place(state.pages, self.page_rows, state.length, state.length + 1) for state in states]
+            seen = [place(state.pages, self.page_rows, 0, state.length + 1) for state in states]
             return ByRow(len(rotation.cos), new, seen, rotation)
         lengths = [state.length + 1 for state in states]
         most = max(len(state.pages) for state in states)

@@ -13,7 +13,7 @@ from torch import Tensor
 from sglang_omni.errors import ConfigError, InvalidRequest
 from sglang_omni.layers.cache import ByRow, place
 from sglang_omni.models.qwen3_omni.config import OmniConfig, omni_config
-from sglang_omni.models.qwen3_omni.frame import PAGE_ROWS, Frame, PlainFrame, Requests
+from sglang_omni.models.qwen3_omni.frame import Frame, PlainFrame, Requests
 from sglang_omni.models.qwen3_omni.prompt import (
     HEAD,
     TalkerPrompt,
@@ -34,6 +34,9 @@ MAX_LENGTH = 8192
 
 TOTAL_ROWS = 65_536
 """Of all requests together, unless the option `total_rows` says otherwise."""
+
+PAGE_ROWS = 64
+"""Five seconds of sound."""
 
 PREFILL_ROWS = 256
 """Of a prompt that go into one step, unless the option `prefill_rows` says otherwise: streams go on between two."""

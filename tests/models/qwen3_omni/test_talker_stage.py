@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from sglang_omni.errors import ConfigError, InvalidRequest
-from sglang_omni.models.qwen3_omni import SPEC, compiled_frame
+from sglang_omni.layers import compiled
+from sglang_omni.models.qwen3_omni import SPEC
 from sglang_omni.models.qwen3_omni.talker_stage import (
     FRAMES_AT_LEAST,
     FRAMES_EXPECTED,
@@ -222,4 +223,4 @@ def test_nothing_was_compiled_twice(runner: TalkerRunner, tiny_model: Path) -> N
         runner.feed(state, [20, 23, 26])
     for _ in range(3):
         step(runner, states)
-    assert len(compiled_frame.hear.signatures) == len(compiled_frame.draw_frame.signatures) == 1
+    assert len(compiled.expert_layer.signatures) == len(compiled.draw_frame.signatures) == 1
