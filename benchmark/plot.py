@@ -27,7 +27,7 @@ def draw(results: Sequence[Result], title: str, files: Sequence[Path]) -> None:
             heights = [getattr(spread, which) if spread else float("nan") for spread in spreads]
             axes.plot(places, heights, marker="o", color=COLOURS[which], label=which)
         least, greatest = ([getattr(s, end) if s else float("nan") for s in spreads] for end in ("least", "greatest"))
-        axes.fill_between(places, least, greatest, color=COLOURS["median"], alpha=0.15, label="medians of repeats")
+        axes.fill_between(places, least, greatest, color=COLOURS["median"], alpha=0.15, label="medians of the repeats")
         axes.set_title(f"{name}: {hint}", fontsize=10)
         axes.legend(frameon=False, fontsize=8)
     dry = [100 * len(result.ran_dry) / max(1, len(result.answered)) for result in results]
@@ -37,9 +37,12 @@ def draw(results: Sequence[Result], title: str, files: Sequence[Path]) -> None:
     axes.bar([place + 0.2 for place in places], lost, 0.4, color="#b03a3a", label="errors (% of requests)")
     axes.set_title("what went wrong (%)", fontsize=10)
     axes.legend(frameon=False, fontsize=8)
+    axes.set_ylim(0, 100)
     for axes in panels.flat:
-        axes.set_ylim(bottom=0)
-        axes.set_xticks(places, [str(result.point) for result in results])
+        axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
+        axes.set_xlim(-0.6, len(results) - 0.4)
+        axes.set_xticks(places, [f"{result.point.value:g}" for result in results])
+        axes.set_xlabel("clients" if results[0].point.clients else "requests a second")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", alpha=0.3)
     for file in files:
