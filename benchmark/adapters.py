@@ -19,7 +19,8 @@ Arrivals = Sequence[tuple[float, bytes]]
 
 @dataclass(frozen=True)
 class Piece:
-    """What one event says. `pcm`: 16-bit little-endian samples, the channels side by side."""
+    """What one event says. `pcm`: 16-bit little-endian samples, the channels side by side; of mono at 24 kHz, as Qwen's
+    models speak, where a server does not say."""
 
     text: str = ""
     pcm: bytes = b""
@@ -80,7 +81,7 @@ class VllmOmni(SglOmni):
     def body(self, line: Line, model: str) -> dict[str, Any]:
         body = {"model": model, **line.body, "stream": True}
         if audio := line.body.get("audio"):
-            body |= {"voice": audio["voice"], "audio": {"format": "wav"}}
+            body |= {"voice": audio.get("voice"), "audio": {"format": "wav"}}
         return body
 
     def _delta(self, event: Mapping[str, Any], choice: Mapping[str, Any]) -> Piece:
@@ -104,7 +105,7 @@ def _message(error: Any) -> str:
 
 
 def _sound(data: str) -> Piece:
-    """Base64 of bare PCM, 24 kHz and mono, or of a WAV file."""
+    """Base64 of bare PCM, or of a WAV file."""
     return unwrapped(base64.b64decode(data))
 
 
@@ -139,13 +140,18 @@ def events(arrivals: Arrivals) -> Iterator[tuple[float, dict[str, Any]]]:
                 yield when, event
 
 
+def as_stated(piece: Piece, headers: Mapping[str, str]) -> Piece:
+    """With rate and channels of the headers `X-Sample-Rate` and `X-Channels`, if they are there."""
+    rate, channels = headers.get("x-sample-rate", piece.rate), headers.get("x-channels", piece.channels)
+    return replace(piece, rate=int(rate), channels=int(channels))
+
+
 def bare(arrivals: Arrivals, headers: Mapping[str, str]) -> Iterator[tuple[float, Piece]]:
-    """Of a body that is sound: a WAV file, or PCM as the headers `X-Sample-Rate` and `X-Channels` say."""
+    """Of a body that is sound: a WAV file, or bare PCM."""
     whole = b"".join(data for _, data in arrivals)
     sound = unwrapped(whole)
     if sound.pcm is whole:
-        rate, channels = headers.get("x-sample-rate", sound.rate), headers.get("x-channels", sound.channels)
-        sound = replace(sound, rate=int(rate), channels=int(channels))
+        sound = as_stated(sound, headers)
     frame = SAMPLE_BYTES * sound.channels
     came, heard = len(sound.pcm) - len(whole), 0  # a header is no sound
     for when, data in arrivals:

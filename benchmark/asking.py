@@ -121,7 +121,8 @@ class _Came:
 
     def _pieces(self, adapter: SglOmni) -> Iterator[tuple[float, Piece]]:
         if self.headers.get("content-type", "").startswith("text/event-stream"):
-            yield from ((when, adapter.read(event)) for when, event in adapters.events(self.arrivals))
+            for when, event in adapters.events(self.arrivals):
+                yield when, adapters.as_stated(adapter.read(event), self.headers)
         elif self.headers.get("content-type", "").startswith(("audio/", "application/octet-stream")):
             yield from adapters.bare(self.arrivals, self.headers)
             if self.whole:

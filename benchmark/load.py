@@ -89,7 +89,7 @@ async def measure(experiment: Experiment, asker: Asker) -> None:
     async with asker:
         try:
             asker.model = asker.model or await asker.find_model()
-        except (httpx.HTTPError, LookupError, ValueError) as error:
+        except (httpx.HTTPError, LookupError, TypeError, ValueError) as error:
             raise SystemExit(f"{asker.url} lists no model, and --model names none: {error!r}") from error
         await experiment.run(asker)
 

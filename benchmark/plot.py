@@ -27,14 +27,14 @@ def draw(results: Sequence[Result], title: str, files: Sequence[Path]) -> None:
             heights = [getattr(spread, which) if spread else float("nan") for spread in spreads]
             axes.plot(places, heights, marker="o", color=COLOURS[which], label=which)
         least, greatest = ([getattr(s, end) if s else float("nan") for s in spreads] for end in ("least", "greatest"))
-        axes.fill_between(places, least, greatest, color=COLOURS["median"], alpha=0.15, label="medians of the repeats")
+        axes.fill_between(places, least, greatest, color="#1f4e8c", alpha=0.15, lw=0, label="medians of the repeats")
         axes.set_title(f"{name}: {hint}", fontsize=10)
         axes.legend(frameon=False, fontsize=8)
     dry = [100 * len(result.ran_dry) / max(1, len(result.answered)) for result in results]
     lost = [100 * result.errors.total() / max(1, len(result.answers)) for result in results]
     axes = panels[1, 1]
-    axes.bar([place - 0.2 for place in places], dry, 0.4, color="#c98a2b", label="player ran dry (% of answers)")
-    axes.bar([place + 0.2 for place in places], lost, 0.4, color="#b03a3a", label="errors (% of requests)")
+    axes.bar([place - 0.15 for place in places], dry, 0.3, color="#c98a2b", label="player ran dry (% of answers)")
+    axes.bar([place + 0.15 for place in places], lost, 0.3, color="#b03a3a", label="errors (% of requests)")
     axes.set_title("what went wrong (%)", fontsize=10)
     axes.legend(frameon=False, fontsize=8)
     axes.set_ylim(0, 100)
