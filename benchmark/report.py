@@ -52,7 +52,7 @@ def _cell(spread: Spread | None, percentiles: bool) -> str:
 
 def _figure(value: float) -> str:
     """Three digits that count."""
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.001 else f"{value:.4f}"
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.001 or not value else f"{value:.4f}"
 
 
 def _share(held: Sequence[bool]) -> str:

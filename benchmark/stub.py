@@ -60,7 +60,7 @@ class Stub:
             server.close()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):  # the client has left
+        with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):  # one of us has left
             while await self._answer(reader, writer):
                 pass
         writer.close()
