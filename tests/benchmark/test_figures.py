@@ -20,13 +20,13 @@ def test_the_figures_of_an_answer_are_those_of_their_definitions():
         (13.0, sound(2.5)),  # half a second late
         (13.25, Piece(last=True)),
     ]
-    figures = measure(10.0, 14.0, pieces)
+    figures = measure(10.0, 15.0, pieces)
     assert figures.first_token == 0.5
     assert figures.first_audio == 1.0
     assert figures.between_chunks == [0.5, 1.5]
     assert (figures.audio, figures.first_chunk) == (4.0, 0.5)
-    assert figures.total == 4.0
-    assert figures.real_time_factor == 1.0
+    assert figures.total == 5.0
+    assert figures.real_time_factor == 1.25
     assert (figures.underruns, figures.silence) == (1, 0.5)
 
 
