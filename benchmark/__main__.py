@@ -1,10 +1,13 @@
-"""`sgl-omni bench NAME ...`, or `scripts/bench NAME ...`, which installs what is missing first."""
+"""`sgl-omni bench NAME ...`, or `scripts/bench NAME ...`, which installs what is missing first.
+
+Without a name, options are those of `load`: `sgl-omni bench --url http://localhost:8000`."""
 
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 BENCHMARKS = {
+    "load": "a server under load: first audio, real-time factor, throughput, errors, quality",
     "against-transformers": "spoken answers, beside those of transformers' `generate`",
     "http-layer": "CPU time of the HTTP process, without the model's work",
     "soak": "a server under load for minutes: is everything right, and free after",
@@ -14,7 +17,7 @@ BENCHMARKS = {
 
 def usage() -> str:
     names = "\n".join(f"  {name:<22}{what}" for name, what in BENCHMARKS.items())
-    return f"usage: sgl-omni bench NAME ...\n\n{names}\n\n`sgl-omni bench NAME --help` says more.\n"
+    return f"usage: sgl-omni bench [NAME] ...\n\n{names}\n\n`sgl-omni bench NAME --help` says more; no NAME: load.\n"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -22,6 +25,8 @@ def main(argv: Sequence[str]) -> int:
     if name in ("-h", "--help"):
         print(usage(), end="")
         return 0
+    if name.startswith("-"):
+        name, arguments = "load", [name, *arguments]
     if name not in BENCHMARKS:
         print(usage(), end="", file=sys.stderr)
         return 2

@@ -6,16 +6,19 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from sglang_omni.audio.player import Player
+from sglang_omni.benchmark.adapters import ADAPTERS, SAMPLE_BYTES
+from sglang_omni.benchmark.asking import digest
+from sglang_omni.benchmark.workload import CHATS, SPEECHES, has_one_answer
 
-CHATS, SPEECHES, TRANSCRIPTIONS = "/v1/chat/completions", "/v1/audio/speech", "/v1/audio/transcriptions"
-RATE, SAMPLE_BYTES = 24_000, 2
+TRANSCRIPTIONS = "/v1/audio/transcriptions"
+RATE = 24_000
+SHAPE = ADAPTERS["sgl-omni"]
 DATA = Path(__file__).resolve().parents[1] / "tests" / "data"
 STORY = "The lighthouse keeper counts the ships. One comes from the north, and two from the south. "
 VOICES = "ethan", "chelsie", "aiden"
@@ -41,7 +44,7 @@ class Question:
     @property
     def fixed(self) -> bool:
         """It has one answer."""
-        return "seed" in self.body or self.body["temperature"] == 0
+        return has_one_answer(self.body)
 
 
 def _chat(kind: str, text: str, sampling: dict[str, Any], weight: int = 3, **fields: Any) -> Question:
@@ -100,28 +103,21 @@ class Answer:
 
     @property
     def digest(self) -> str:
-        return sha256(self.text.encode() + b"\0" + self.pcm).hexdigest()
+        return digest(self.text, self.pcm)
 
     def hear(self, pcm: bytes) -> None:
         self.pcm += pcm
         self.player.add(time.monotonic(), len(pcm) / RATE / SAMPLE_BYTES)
 
     def read_event(self, line: str) -> None:
-        """One line of an event stream, of any of the three routes."""
+        """One line of an event stream."""
         if line == "data: [DONE]" or not line:
             return
-        event = json.loads(line.removeprefix("data: "))
-        if "error" in event:
-            self.error = event["error"]["message"]
-        elif kind := event.get("type"):
-            self.hear(base64.b64decode(event.get("audio", "")))
-            self.text += event.get("delta", "")
-            self.complete = kind.endswith(".done")
-        else:
-            for choice in event["choices"]:
-                self.text += choice["delta"].get("content") or ""
-                self.hear(base64.b64decode((choice["delta"].get("audio") or {}).get("data", "")))
-                self.complete = choice["finish_reason"] in ("stop", "length")
+        piece = SHAPE.read(json.loads(line.removeprefix("data: ")))
+        self.error = piece.error or self.error
+        self.text += piece.text
+        self.hear(piece.pcm)
+        self.complete = piece.last
 
     def read_whole(self, body: bytes, speech: bool) -> None:
         self.complete = True

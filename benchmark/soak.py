@@ -3,8 +3,6 @@
 import argparse
 import asyncio
 import json
-import os
-import platform
 import random
 import re
 import shlex
@@ -15,30 +13,17 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
 
 import httpx
 import psutil
 
-from sglang_omni.benchmark.mix import (
-    BAD,
-    CHATS,
-    DATA,
-    EVENTS,
-    MIX,
-    RATE,
-    SAMPLE_BYTES,
-    STREAM,
-    WHOLE,
-    Answer,
-    Question,
-    ask,
-    pick,
-)
+from sglang_omni.benchmark import machine
+from sglang_omni.benchmark.adapters import SAMPLE_BYTES
+from sglang_omni.benchmark.mix import BAD, DATA, EVENTS, MIX, RATE, STREAM, WHOLE, Answer, Question, ask, pick
 from sglang_omni.benchmark.server import Server, serve
+from sglang_omni.benchmark.workload import CHATS
 
 MIB = 2**20
 GROWTH_LIMIT = 100 * MIB
@@ -248,11 +233,7 @@ def summary(soak: Soak, command: str) -> str:
     cuts = quantiles(first, n=100)
     dry = [silence for silence in soak.gaps if silence]
     figures = {
-        "date": date.today().isoformat(),
-        "machine": f"{_processor()}, {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB",
-        "versions": ", ".join(f"{name} {version(name)}" for name in ("sglang-omni", "sglang", "torch"))
-        + f", Python {platform.python_version()}",
-        "command": f"`{command}`",
+        **machine.facts(command),
         "load": f"{soak.seconds:.0f} s, {soak.concurrency} clients",
         "requests": f"{soak.counts.total()}, {soak.counts.total() / soak.seconds:.2f} a second",
         "sound": f"{soak.audio_seconds:.0f} s, {soak.audio_seconds / soak.seconds:.2f} a second",
@@ -266,8 +247,7 @@ def summary(soak: Soak, command: str) -> str:
     laws = [f"- {law}" for law in soak.broken] or ["None."]
     return "\n".join(
         [
-            "| | |\n|---|---|",
-            *(f"| {name} | {value} |" for name, value in figures.items()),
+            machine.table(figures),
             "",
             "| | " + " | ".join(OUTCOMES) + " |",
             "|---" * (1 + len(OUTCOMES)) + "|",
@@ -278,11 +258,6 @@ def summary(soak: Soak, command: str) -> str:
             *laws,
         ]
     )
-
-
-def _processor() -> str:
-    names = re.findall(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return names[0] if names else platform.machine()
 
 
 def main(arguments: Sequence[str]) -> int:

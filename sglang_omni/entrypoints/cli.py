@@ -14,7 +14,7 @@ usage: sgl-omni COMMAND ...
 
   serve                 serve a model (without --model-path: a small demo model)
   config                show what `serve` would go by, and where each value comes from
-  bench NAME            measure it
+  bench [NAME]          measure it, under load if no NAME says otherwise
   demo-model DIR        write the demo model, a checkpoint in Qwen3-Omni's layout
   version
 

@@ -1,7 +1,11 @@
-"""The benchmark command, with small numbers, against the server that runs."""
+"""The benchmark commands, with small numbers, against the server that runs."""
 
+import json
 import re
 import subprocess
+from pathlib import Path
+
+import pytest
 
 from tests.e2e.server import ROOT, Server
 
@@ -14,3 +18,18 @@ def test_against_transformers(server: Server):
     *_, agreement, last = done.stdout.splitlines()
     assert agreement == "same text as transformers: 2 of 2"
     assert re.fullmatch(r"speedup: alone \d+\.\dx, concurrent \d+\.\dx", last)
+
+
+@pytest.mark.parametrize("workload", ["chat", "speech", "media"])
+def test_a_load_is_measured_and_its_answers_are_those_they_get_alone(server: Server, workload: str, tmp_path: Path):
+    small = ["--concurrency", "3", "--requests", "6", "--repeats", "1", "--warm-up", "0", "--check-solo"]
+    command = ["scripts/bench", "--url", server.url, "--workload", workload, *small, "--output", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    *requests, summary = map(json.loads, (tmp_path / "requests.jsonl").read_text().splitlines())
+    assert (summary["equal to its solo run"], summary["errors"]) == (6, {})
+    for request in requests:
+        assert 0 < request["first_audio"] < request["total"]
+        assert request["audio"] > request["first_chunk"] > 0
+        assert (request["first_token"] is None) == (workload == "speech")
+    assert "| equal to its solo run | 6 of 6 |" in (tmp_path / "summary.md").read_text()
