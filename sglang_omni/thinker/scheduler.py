@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sglang_omni.plugin import assert_registered, register_sampler
 from sglang_omni.sidecar.port import ENVIRONMENT, Outbox
+from sglang_omni.thinker.compiled_decode import compile_decode
 from sglang_omni.thinker.forwarder import Forwarder
 from sglang_omni.thinker.seeds import seeded
 from sglang_omni.thinker.tap import Tap
@@ -46,6 +47,7 @@ class Scheduler(scheduler.Scheduler):
 
     def init_memory_pools(self) -> None:
         super().init_memory_pools()
+        compile_decode(self.tp_worker.model_runner, self.server_args)
         directory = os.environ.get(ENVIRONMENT)
         if directory is None:
             return
