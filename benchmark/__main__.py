@@ -7,6 +7,7 @@ from importlib import import_module
 BENCHMARKS = {
     "against-transformers": "spoken answers, beside those of transformers' `generate`",
     "http-layer": "CPU time of the HTTP process, without the model's work",
+    "kernels": "each kernel against the plain operations it replaces",
     "soak": "a server under load for minutes: is everything right, and free after",
     "trace": "when the talker makes frames, for simulations of the chunk policy",
 }

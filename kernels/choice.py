@@ -35,11 +35,12 @@ def _mode() -> str:
 
 def possible(device: torch.device) -> bool:
     """Whether kernels can run on the device at all; on a CPU in Triton's interpreter alone, when it is asked for."""
-    if (mode := _mode()) == "plain" or find_spec("triton") is None:
-        return False
+    mode = _mode()
     if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= CAPABILITY
-    return mode == "triton" and os.environ.get("TRITON_INTERPRET") == "1"
+        able = mode != "plain" and torch.cuda.get_device_capability(device) >= CAPABILITY
+    else:
+        able = mode == "triton" and os.environ.get("TRITON_INTERPRET") == "1"
+    return able and find_spec("triton") is not None
 
 
 def is_faster(name: str, plain: Callable[..., Tensor], kernel: Callable[..., Tensor], *example: Any) -> bool:

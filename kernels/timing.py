@@ -6,6 +6,7 @@ import torch
 
 REPEATS = 20
 REPLAYS = 5
+LEAST = 1e-7  # of what the clock resolves
 
 
 def seconds(call: Callable[[], object], device: torch.device, graph: bool = True) -> float:
@@ -18,7 +19,7 @@ def seconds(call: Callable[[], object], device: torch.device, graph: bool = True
             other.zero_()
             call()
 
-        return _each(cold, graph) - _each(other.zero_, graph)
+        return max(_each(cold, graph) - _each(other.zero_, graph), LEAST)
 
 
 def _each(call: Callable[[], object], graph: bool) -> float:

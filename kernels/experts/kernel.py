@@ -39,7 +39,7 @@ def _gate_up(
     weight = gate_up + tl.load(chosen + pair).to(tl.int64) * expert_stride + column[:, None] * output_stride
     gates = tl.zeros((COLUMNS, INPUTS), tl.float32)
     ups = tl.zeros((COLUMNS, INPUTS), tl.float32)
-    for start in range(0, HIDDEN, INPUTS):
+    for start in tl.static_range(0, HIDDEN, INPUTS):
         k = start + tl.arange(0, INPUTS)
         inside = (column < INTERMEDIATE)[:, None] & (k < HIDDEN)[None]
         value = tl.load(x + k, k < HIDDEN, 0).to(tl.float32)[None]
@@ -72,11 +72,11 @@ def _down(
     row = tl.program_id(0)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     sums = tl.zeros((COLUMNS, INPUTS), tl.float32)
-    for number in range(ACTIVE):
+    for number in tl.static_range(ACTIVE):
         pair = row * ACTIVE + number
         share = tl.load(weights + pair).to(tl.float32)
         weight = down + tl.load(chosen + pair).to(tl.int64) * expert_stride + column[:, None] * output_stride
-        for start in range(0, INTERMEDIATE, INPUTS):
+        for start in tl.static_range(0, INTERMEDIATE, INPUTS):
             k = start + tl.arange(0, INPUTS)
             inside = (column < HIDDEN)[:, None] & (k < INTERMEDIATE)[None]
             value = tl.load(inner + pair * INTERMEDIATE + k, k < INTERMEDIATE, 0) * share

@@ -100,20 +100,21 @@ class GroupedExperts:
             x = self.down.new_empty(rows, self.down.shape[2]).normal_()
             best, chosen = torch.rand(rows, len(self.down), device=x.device).topk(active)
             example = x, torch.zeros_like(x), best.softmax(-1).to(x.dtype), chosen
-            if not is_faster("experts", self._grouped, self._picked, *example):
+            if not is_faster("experts", self.grouped, self.picked, *example):
                 break
             few = rows
         return few
 
     def __call__(self, x: Tensor, residual: Tensor, weights: Tensor, chosen: Tensor, shared: Tensor) -> Tensor:
         """As `WideExperts`."""
-        add = self._picked if len(x) <= self.few else self._grouped
+        add = self.picked if len(x) <= self.few else self.grouped
         return torch.addmm(add(x, residual, weights, chosen), self.shared.inner(x) * shared, self.shared.down)
 
-    def _picked(self, x: Tensor, residual: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
+    def picked(self, x: Tensor, residual: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
+        """As `grouped`."""
         return self.kernel(x, self.gate_up, self.down, weights, chosen, residual)
 
-    def _grouped(self, x: Tensor, residual: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
+    def grouped(self, x: Tensor, residual: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
         """`residual` and what each row's experts make of it."""
         expert, order = chosen.flatten().sort()
         # Where so few rows would round differently, every row comes several times, and the first is kept.

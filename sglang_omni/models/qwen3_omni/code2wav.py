@@ -158,24 +158,30 @@ class ResidualUnit(nn.Module):
     def choose(self, steps: int) -> None:
         """Takes the kernel if it is faster, both for a stream's first chunk and for many later ones; a frame has so
         many `steps`. The tail then remembers its signal before the activation, of which zeros stay zeros."""
+        kernel, channels = self.fused(), self.conv1.conv.in_channels
+        for rows, frames in EXAMPLES:
+            x = self.conv1.conv.weight.new_empty(rows, channels, self.conv1.tail.length + frames * steps).normal_()
+            if not is_faster("snake_conv", self.plain, kernel, x):
+                return
+        self.kernel = kernel
+
+    def plain(self, x: Tensor) -> Tensor:
+        """x (batch, channels, tail and time) -> (batch, channels, time)."""
+        return x[..., self.conv1.tail.length :] + self.conv2.conv(self.act2(self.conv1.conv(self.act1(x))))
+
+    def fused(self) -> Callable[[Tensor], Tensor]:
+        """As `plain`, in two kernels, of the weights as they are now."""
         from sglang_omni.kernels.snake_conv.kernel import snake_conv
 
         tail, dilation = self.conv1.tail.length, self.conv1.conv.dilation[0]
         factors1, factors2 = self.act1.factors(), self.act2.factors()
         (weight1, bias1), (weight2, bias2) = _by_tap(self.conv1.conv), _by_tap(self.conv2.conv)
 
-        def plain(x: Tensor) -> Tensor:
-            return x[..., tail:] + self.conv2.conv(self.act2(self.conv1.conv(self.act1(x))))
-
-        def kernel(x: Tensor) -> Tensor:
+        def kernels(x: Tensor) -> Tensor:
             y = snake_conv(x, *factors1, weight1, bias1, dilation)
             return snake_conv(y, *factors2, weight2, bias2, residual=x[..., tail:])
 
-        examples = [
-            weight1.new_empty(rows, weight1.shape[1], tail + frames * steps).normal_() for rows, frames in EXAMPLES
-        ]
-        if all(is_faster("snake_conv", plain, kernel, example) for example in examples):
-            self.kernel = kernel
+        return kernels
 
     def forward(self, x: Tensor, stream: Stream | None) -> Tensor:
         if self.kernel is not None:
