@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sglang_omni.kernels.timing import seconds
-from sglang_omni.layers.activation import SnakeBeta
+from sglang_omni.layers.activation import SnakeBeta, snake_beta
 from sglang_omni.layers.decoder import GatedMlp
 from sglang_omni.layers.moe import GroupedExperts, WideExperts
 from sglang_omni.layers.norm import RmsNorm
@@ -162,19 +162,22 @@ def norm_rope_cases(randn: Callable[..., Tensor], device: torch.device) -> Itera
 
 
 def unit_cases(device: torch.device) -> Iterator[Case]:
+    from sglang_omni.kernels.snake.kernel import snake
     from sglang_omni.models.qwen3_omni.code2wav import ResidualUnit
 
     for channels, steps in UNITS:
         unit = ResidualUnit(channels, DILATION).to(device, torch.bfloat16)
+        factors = unit.act1.factors()
         unit.act1.freeze()
         unit.act2.freeze()
         ours, weights = unit.fused(), bytes_of(*unit.parameters())
         for count in ROWS:
-            tail = unit.conv1.tail.length
+            tail, size = unit.conv1.tail.length, f"{rows(count)} of {FRAMES} frames, {channels} channels"
             x = torch.randn(count, channels, tail + FRAMES * steps, dtype=torch.bfloat16, device=device)
+            yield Case("snake", size, partial(snake_beta, x, *factors), partial(snake, x, *factors), 2 * bytes_of(x))
             yield Case(
                 "snake_conv",
-                f"{rows(count)} of {FRAMES} frames, {channels} channels",
+                size,
                 partial(unit.plain, x),
                 partial(ours, x),
                 weights + bytes_of(x) + bytes_of(x[..., tail:]),

@@ -1,9 +1,8 @@
-"""SnakeBeta and the convolution behind it, in one kernel instead of five or six.
+"""SnakeBeta and the convolution behind it, in one kernel.
 
-Plain, the activation reads and writes its signal some eleven times, as much time as the convolution itself takes; here
-it is computed as a tile is loaded, once for every tap and block of outputs that needs it, which pays as long as sin² is
-cheap: a polynomial. The rest is a product over channels, tap by tap, bound by the weights' bytes where few steps are
-made and by the tensor cores where many are.
+The activation is computed as a tile is loaded: again for every tap and every block of outputs, which pays as long as
+sin² is cheap, and saves launches and a pass over the signal in both directions. The rest is a product over channels,
+tap by tap, bound by the weights' bytes where few steps are made and by the tensor cores where many are.
 """
 
 import torch
@@ -12,24 +11,10 @@ import triton.language as tl
 from torch import Tensor
 
 from sglang_omni.kernels.operands import operand_type
+from sglang_omni.kernels.snake.kernel import activated
 
-CHANNELS = 32
-"""Of one product. Halves of 1,536 are multiples of it."""
-MANY_PROGRAMS = 264
-"""Two for each multiprocessor of an H100: tiles are large where there are as many."""
-
-
-@triton.jit
-def _sin_squared(x):
-    """sin² has the period π: to [-π/2, π/2] (Cody and Waite, 1980), and there a polynomial in r², fitted to 2e-8."""
-    turns = tl.floor(x * 0.3183098861837907 + 0.5)
-    r = (x - turns * 3.140625) - turns * 9.676535897932385e-4
-    u = r * r
-    p = 1.393526e-4 - u * 3.631618e-6
-    p = p * u - 3.1724052743600894e-3
-    p = p * u + 4.444318349119214e-2
-    p = p * u - 3.3333306806431334e-1
-    return (p * u + 0.9999999909437494) * u
+PROGRAMS = 264
+"""Two for each multiprocessor of an H100: tiles are as large as leaves so many."""
 
 
 @triton.jit
@@ -72,11 +57,10 @@ def _snake_conv(
         for tap in range(TAPS):
             at = x + channel[:, None] * x_channel + (step + tap * dilation)[None]
             value = tl.load(at, known[:, None] & (step < time)[None], 0)
-            activated = value.to(tl.float32) + heights * _sin_squared(value.to(tl.float32) * waves)
+            signal = activated(value.to(tl.float32), waves, heights).to(value.dtype)
             at = weight + output[:, None] * weight_output + channel[None] * weight_input + tap * weight_tap
             factors = tl.load(at, (output < outputs)[:, None] & known[None], 0)
-            activated = activated.to(value.dtype).to(OPERAND)
-            sums = tl.dot(factors.to(OPERAND), activated, sums, input_precision="ieee")
+            sums = tl.dot(factors.to(OPERAND), signal.to(OPERAND), sums, input_precision="ieee")
     inside = (output < outputs)[:, None] & (step < time)[None]
     sums += tl.load(bias + output, output < outputs, 0).to(tl.float32)[:, None]
     if ADDS:
@@ -86,12 +70,12 @@ def _snake_conv(
 
 
 def _tile(outputs: int, batch: int, time: int) -> tuple[int, int]:
-    """Outputs and steps of a program: as many as leave enough programs."""
-    steps = max(16, min(64, triton.next_power_of_2(time)))
-    for tile in (128, 64):
-        if triton.cdiv(outputs, tile) * triton.cdiv(time, steps) * batch >= MANY_PROGRAMS:
+    """Outputs and steps of a program."""
+    most = max(16, min(64, triton.next_power_of_2(time)))
+    for tile, steps in ((128, most), (64, most), (32, most)):
+        if triton.cdiv(outputs, tile) * triton.cdiv(time, steps) * batch >= PROGRAMS:
             return tile, steps
-    return 32, steps
+    return 16, min(most, 32)
 
 
 def snake_conv(
@@ -129,7 +113,7 @@ def snake_conv(
         ADDS=residual is not None,
         OUTPUTS=tile,
         STEPS=steps,
-        CHANNELS=CHANNELS,
+        CHANNELS=32 if channels % 64 else 64,
         OPERAND=operand_type(x.dtype),
     )
     return y

@@ -14,6 +14,7 @@ from triton.runtime import driver, jit
 from sglang_omni.kernels.experts.kernel import experts
 from sglang_omni.kernels.norm_rope.kernel import norm_rope
 from sglang_omni.kernels.paged_attention.kernel import paged_attention
+from sglang_omni.kernels.snake.kernel import snake
 from sglang_omni.kernels.snake_conv.kernel import snake_conv
 
 SHARED_MEMORY = 227 * 1024
@@ -51,8 +52,9 @@ for dtype in (torch.bfloat16, torch.float32):
     norm_rope(qkv, empty(18, 128), 1e-6, angles, angles)
     paged_attention(qkv[:, 0, :16], empty(8, 64, 4, 128), ids(8, 128), ids(8))
     paged_attention(qkv[:, 0, :16], empty(8, 16, 16, 128), ids(8, 1), ids(8))
-    for batch, channels, time in ((1, 96, 3840), (8, 384, 640), (8, 768, 256)):
+    for batch, channels, time in ((1, 768, 64), (1, 96, 3840), (8, 384, 640), (8, 768, 256)):
         factors, bias = empty(channels, 1), empty(channels)
         before, weight = empty(batch, channels, time + 54), empty(7, channels, channels).permute(1, 2, 0)
+        snake(before, factors, factors)
         y = snake_conv(before, factors, factors, weight, bias, 9)
         snake_conv(y, factors, factors, weight[..., :1], bias, 1, before[..., 54:])

@@ -17,7 +17,7 @@ def test_both_ways_of_every_case_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     cases = [*kernels.on_gpu(torch.device("cpu"))]
     names = [case.name for case in cases]
-    assert names == ["experts", "paged_attention", "paged_attention", "norm_rope", "snake_conv"]
+    assert names == ["experts", "paged_attention", "paged_attention", "norm_rope", "snake", "snake_conv"]
     for case in cases:
         assert case.error() < kernels.ERROR, case.name
         assert case.moved > 0
