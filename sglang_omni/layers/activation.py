@@ -31,8 +31,12 @@ class SnakeBeta(nn.Module):
         if possible(self.alpha.device):
             from sglang_omni.kernels.snake.kernel import snake
 
-            x = self.alpha.new_empty(EXAMPLE_ROWS, len(self.alpha), EXAMPLE_STEPS).normal_()
+            x = self.waves(EXAMPLE_ROWS, EXAMPLE_STEPS)
             self.kernel = snake if is_faster("snake", snake_beta, snake, x, *self.frozen) else None
+
+    def waves(self, rows: int, steps: int) -> Tensor:
+        """Random x to try a kernel with: of about one period, since in bfloat16 the plain sine of many is noise."""
+        return self.alpha.new_empty(rows, len(self.alpha), steps).normal_() / self.factors()[0]
 
     def forward(self, x: Tensor) -> Tensor:
         return (self.kernel or snake_beta)(x, *(self.frozen or self.factors()))

@@ -46,8 +46,9 @@ driver.set_active(Hopper())
 jit.JITFunction.run = compile_only
 for dtype in (torch.bfloat16, torch.float32):
     empty, ids = partial(torch.empty, dtype=dtype), partial(torch.zeros, dtype=torch.int64)
-    x = empty(8, 1024)
-    experts(x, empty(8, 768, 1024).mT, empty(8, 1024, 384).mT, empty(8, 6), ids(8, 6), x)
+    for x in (empty(1, 1024), empty(8, 1024)):
+        rows = len(x)
+        experts(x, empty(8, 768, 1024).mT, empty(8, 1024, 384).mT, empty(rows, 6), ids(rows, 6), x)
     qkv, angles = empty(8, 1, 20, 128), empty(8, 1, 1, 128)
     norm_rope(qkv, empty(18, 128), 1e-6, angles, angles)
     paged_attention(qkv[:, 0, :16], empty(8, 64, 4, 128), ids(8, 128), ids(8))

@@ -158,9 +158,9 @@ class ResidualUnit(nn.Module):
     def choose(self, steps: int) -> None:
         """Takes the kernel if it is faster, both for a stream's first chunk and for many later ones; a frame has so
         many `steps`. The tail then remembers its signal before the activation, of which zeros stay zeros."""
-        kernel, channels = self.fused(), self.conv1.conv.in_channels
+        kernel = self.fused()
         for rows, frames in EXAMPLES:
-            x = self.conv1.conv.weight.new_empty(rows, channels, self.conv1.tail.length + frames * steps).normal_()
+            x = self.act1.waves(rows, self.conv1.tail.length + frames * steps)
             if not is_faster("snake_conv", self.plain, kernel, x):
                 return
         self.kernel = kernel
