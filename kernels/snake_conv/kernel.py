@@ -49,18 +49,17 @@ def _snake_conv(
     output = tl.program_id(1) * OUTPUTS + tl.arange(0, OUTPUTS)
     sums = tl.zeros((OUTPUTS, STEPS), tl.float32)
     x += batch * x_batch
-    for start in range(0, channels, CHANNELS):
-        channel = start + tl.arange(0, CHANNELS)
+    for part in range(tl.cdiv(channels, CHANNELS) * TAPS):  # one loop, so that loads run ahead all the way
+        tap, channel = part % TAPS, part // TAPS * CHANNELS + tl.arange(0, CHANNELS)
         known = channel < channels
-        waves = tl.load(frequency + channel, known, 0).to(tl.float32)[:, None]
-        heights = tl.load(magnitude + channel, known, 0).to(tl.float32)[:, None]
-        for tap in range(TAPS):
-            at = x + channel[:, None] * x_channel + (step + tap * dilation)[None]
-            value = tl.load(at, known[:, None] & (step < time)[None], 0)
-            signal = activated(value.to(tl.float32), waves, heights).to(value.dtype)
-            at = weight + output[:, None] * weight_output + channel[None] * weight_input + tap * weight_tap
-            factors = tl.load(at, (output < outputs)[:, None] & known[None], 0)
-            sums = tl.dot(factors.to(OPERAND), signal.to(OPERAND), sums, input_precision="ieee")
+        at = x + channel[:, None] * x_channel + (step + tap * dilation)[None]
+        value = tl.load(at, known[:, None] & (step < time)[None], 0)
+        wave = tl.load(frequency + channel, known, 0).to(tl.float32)[:, None]
+        height = tl.load(magnitude + channel, known, 0).to(tl.float32)[:, None]
+        signal = activated(value.to(tl.float32), wave, height).to(value.dtype)
+        at = weight + output[:, None] * weight_output + channel[None] * weight_input + tap * weight_tap
+        factors = tl.load(at, (output < outputs)[:, None] & known[None], 0)
+        sums = tl.dot(factors.to(OPERAND), signal.to(OPERAND), sums, input_precision="ieee")
     inside = (output < outputs)[:, None] & (step < time)[None]
     sums += tl.load(bias + output, output < outputs, 0).to(tl.float32)[:, None]
     if ADDS:
@@ -71,11 +70,11 @@ def _snake_conv(
 
 def _tile(outputs: int, batch: int, time: int) -> tuple[int, int]:
     """Outputs and steps of a program."""
-    most = max(16, min(64, triton.next_power_of_2(time)))
-    for tile, steps in ((128, most), (64, most), (32, most)):
+    steps = max(16, min(64, triton.next_power_of_2(time)))
+    for tile in (128, 64, 32):
         if triton.cdiv(outputs, tile) * triton.cdiv(time, steps) * batch >= PROGRAMS:
             return tile, steps
-    return 16, min(most, 32)
+    return 16, min(steps, 32)
 
 
 def snake_conv(
@@ -113,7 +112,7 @@ def snake_conv(
         ADDS=residual is not None,
         OUTPUTS=tile,
         STEPS=steps,
-        CHANNELS=32 if channels % 64 else 64,
+        CHANNELS=64 if channels % 64 == 0 and x.element_size() == 2 else 32,
         OPERAND=operand_type(x.dtype),
     )
     return y
