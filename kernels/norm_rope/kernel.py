@@ -1,4 +1,4 @@
-"""RmsNorm of queries and keys and their rotary embedding, in one kernel instead of six.
+"""RmsNorm of queries and keys and their rotary embedding, in one kernel instead of five.
 
 Bound by launches: a row of 18 heads of 128 is 9 KiB, read and written once. A head of a row is a program of one warp.
 """

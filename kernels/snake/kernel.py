@@ -1,4 +1,4 @@
-"""SnakeBeta in one pass over the signal, instead of four operations that read and write it eleven times.
+"""SnakeBeta in one pass over the signal, instead of four operations that read and write it ten times.
 
 Bound by the signal's bytes.
 """
