@@ -5,20 +5,18 @@ import platform
 import re
 from collections.abc import Mapping
 from datetime import date
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-
-import psutil
 
 
 def facts(command: str) -> dict[str, str]:
     """The date, this machine, the versions and the command, in words."""
-    machine = [processor(), f"{os.cpu_count()} cores", f"{psutil.virtual_memory().total / 2**30:.0f} GiB", *gpus()]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    machine = [processor(), f"{os.cpu_count()} cores", f"{memory / 2**30:.0f} GiB", *gpus()]
     return {
         "date": date.today().isoformat(),
         "machine": ", ".join(machine),
-        "versions": ", ".join(f"{name} {version(name)}" for name in ("sglang-omni", "sglang", "torch"))
-        + f", Python {platform.python_version()}",
+        "versions": ", ".join([*versions(), f"Python {platform.python_version()}"]),
         "command": f"`{command}`",
     }
 
@@ -26,6 +24,16 @@ def facts(command: str) -> dict[str, str]:
 def table(facts: Mapping[str, str]) -> str:
     """In Markdown, a line each."""
     return "\n".join(["| | |\n|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())])
+
+
+def versions() -> list[str]:
+    found = []
+    for name in ("sglang-omni", "sglang", "torch", "transformers", "triton", "numba"):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:  # of a checkout that is not installed, or what is not needed
+            continue
+    return found
 
 
 def processor() -> str:

@@ -1,7 +1,14 @@
 """Activations that torch lacks."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
+
+from sglang_omni.kernels.choice import is_faster, possible
+
+EXAMPLE_ROWS, EXAMPLE_STEPS = 8, 512
+"""Of a step, when a kernel is tried."""
 
 
 class SnakeBeta(nn.Module):
@@ -12,6 +19,7 @@ class SnakeBeta(nn.Module):
         self.alpha = nn.Parameter(torch.zeros(channels))
         self.beta = nn.Parameter(torch.zeros(channels))
         self.frozen: tuple[Tensor, Tensor] | None = None
+        self.kernel: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
 
     def factors(self) -> tuple[Tensor, Tensor]:
         """Frequency and magnitude, (channels, 1) each."""
@@ -20,8 +28,21 @@ class SnakeBeta(nn.Module):
     def freeze(self) -> None:
         """The parameters are final: from here on the factors, a sixth of a small chunk's time, are computed no more."""
         self.frozen = self.factors()
+        if possible(self.alpha.device):
+            from sglang_omni.kernels.snake.kernel import snake
+
+            x = self.waves(EXAMPLE_ROWS, EXAMPLE_STEPS)
+            self.kernel = snake if is_faster("snake", snake_beta, snake, x, *self.frozen) else None
+
+    def waves(self, rows: int, steps: int) -> Tensor:
+        """Random x to try a kernel with: of about one period, since in bfloat16 the plain sine of many is noise."""
+        return self.alpha.new_empty(rows, len(self.alpha), steps).normal_() / self.factors()[0]
 
     def forward(self, x: Tensor) -> Tensor:
-        frequency, magnitude = self.frozen or self.factors()
-        wave = (x * frequency).sin_()
-        return torch.addcmul(x, wave * magnitude, wave)
+        return (self.kernel or snake_beta)(x, *(self.frozen or self.factors()))
+
+
+def snake_beta(x: Tensor, frequency: Tensor, magnitude: Tensor) -> Tensor:
+    """x (batch, channels, time), factors (channels, 1)."""
+    wave = (x * frequency).sin_()
+    return torch.addcmul(x, wave * magnitude, wave)

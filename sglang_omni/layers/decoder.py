@@ -6,18 +6,26 @@ reason calls go straight to `forward`. Hidden states are (batch * time, hidden);
 batch. What a block computes is added to `residual` by its last product.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sglang_omni.errors import CheckpointError
+from sglang_omni.kernels.choice import is_faster, possible
 from sglang_omni.layers.cache import Access, zeros
 from sglang_omni.layers.company import stored
 from sglang_omni.layers.linear import Linear
 from sglang_omni.layers.norm import RmsNorm
-from sglang_omni.layers.rope import rotate
+from sglang_omni.layers.rope import Rotation, rotate
+
+EXAMPLE_ROWS = 8
+"""Of a step, when a kernel is tried."""
+
+NormRope: TypeAlias = Callable[[Tensor, Rotation], Tensor]
+"""Norms and turns the queries and keys of qkv (batch, time, heads + 2 * kv_heads, head_dim), in place."""
 
 
 def joined(*linears: Linear) -> Tensor:
@@ -72,10 +80,25 @@ class Attention(nn.Module):
         self.qkv = joined(self.q_proj, self.k_proj, self.v_proj)
         self.out = joined(self.o_proj)
         self.qk_norm = self.q_norm
-        self.qk_norm.prepare(
-            torch.stack([self.q_norm.weight.data] * self.heads + [self.k_norm.weight.data] * self.kv_heads)
-        )
+        scale = torch.stack([self.q_norm.weight.data] * self.heads + [self.k_norm.weight.data] * self.kv_heads)
+        self.qk_norm.prepare(scale)
+        self.norm_rope = self._choose(scale) if possible(scale.device) else self._norm_rope
         del self.q_proj, self.k_proj, self.v_proj, self.o_proj, self.q_norm, self.k_norm
+
+    def _choose(self, scale: Tensor) -> NormRope:
+        from sglang_omni.kernels.norm_rope.kernel import norm_rope
+
+        def kernel(qkv: Tensor, rotation: Rotation) -> Tensor:
+            return norm_rope(qkv, scale, self.qk_norm.eps, *rotation)
+
+        qkv = scale.new_empty(EXAMPLE_ROWS, 1, self.heads + 2 * self.kv_heads, self.head_dim).normal_()
+        rotation = Rotation(qkv[:, :, :1].cos(), qkv[:, :, :1].sin())
+        return kernel if is_faster("norm_rope", self._norm_rope, kernel, qkv, rotation) else self._norm_rope
+
+    def _norm_rope(self, qkv: Tensor, rotation: Rotation) -> Tensor:
+        qk = qkv.narrow(2, 0, self.heads + self.kv_heads)
+        rotate(self.qk_norm(qk), rotation, out=qk)
+        return qkv
 
     def allocate(self, pages: int, rows: int) -> None:
         """Room for `pages` of `rows` tokens."""
@@ -84,8 +107,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, residual: Tensor, access: Access) -> Tensor:
         heads, kv_heads = self.heads, self.kv_heads
         qkv = torch.mm(x, self.qkv).view(access.batch, -1, heads + 2 * kv_heads, self.head_dim)
-        qk = qkv.narrow(2, 0, heads + kv_heads)
-        rotate(self.qk_norm(qk), access.rotation, out=qk)
+        self.norm_rope(qkv, access.rotation)
         q, kv = qkv.narrow(2, 0, heads), qkv.narrow(2, heads, 2 * kv_heads)
         y = access.attend(q, kv, self.pool)
         return torch.addmm(residual, y.reshape(x.shape[0], -1), self.out)

@@ -7,9 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sglang_omni.kernels.choice import is_faster, possible
 from sglang_omni.layers.company import law, stored
 from sglang_omni.layers.decoder import GatedMlp, joined
 from sglang_omni.layers.linear import Linear
+
+ROWS = 1, 2, 4, 8, 16, 32, 64
+"""With which a kernel is tried."""
 
 
 class SparseMoe(nn.Module):
@@ -29,8 +33,9 @@ class SparseMoe(nn.Module):
         self.shared_expert_gate = Linear(hidden, 1)
 
     def fuse(self) -> None:
+        experts = list(self.experts.children())
         self.router = joined(self.gate, self.shared_expert_gate)
-        self.fused = GroupedExperts(list(self.experts.children()), self.shared_expert)
+        self.fused = GroupedExperts(experts, self.shared_expert, self.active)
         del self.gate, self.experts, self.shared_expert, self.shared_expert_gate
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
@@ -47,18 +52,43 @@ class SparseMoe(nn.Module):
 
 
 class GroupedExperts:
-    """Rows sorted by expert, one grouped product for all."""
+    """Rows sorted by expert, one grouped product for all; or a kernel for up to `few` rows."""
 
-    def __init__(self, experts: Sequence[GatedMlp], shared: GatedMlp):
+    def __init__(self, experts: Sequence[GatedMlp], shared: GatedMlp, active: int):
         gate_up = [torch.cat((expert.gate_proj.weight.data, expert.up_proj.weight.data)) for expert in experts]
         self.gate_up = stored(torch.stack(gate_up)).mT
         self.down = stored(torch.stack([expert.down_proj.weight.data for expert in experts])).mT
         self.numbers = torch.arange(len(experts), device=self.down.device)
         self.shared = shared
         self.shared.fuse()
+        self.few = self._few(active) if possible(self.down.device) else 0
+
+    def _few(self, active: int) -> int:
+        """Up to how many rows the kernel is faster."""
+        from sglang_omni.kernels.experts.kernel import experts
+
+        self.kernel = experts
+        few = 0
+        for rows in ROWS:
+            x = self.down.new_empty(rows, self.down.shape[2]).normal_()
+            best, chosen = torch.rand(rows, len(self.down), device=x.device).topk(active)
+            example = x, torch.zeros_like(x), best.softmax(-1).to(x.dtype), chosen
+            if not is_faster("experts", self.grouped, self.picked, *example):
+                break
+            few = rows
+        return few
 
     def __call__(self, x: Tensor, residual: Tensor, weights: Tensor, chosen: Tensor, shared: Tensor) -> Tensor:
         """x and residual (rows, hidden), weights and chosen (rows, active), the shared expert's weight (rows, 1)."""
+        add = self.picked if len(x) <= self.few else self.grouped
+        return torch.addmm(add(x, residual, weights, chosen), self.shared.inner(x) * shared, self.shared.down)
+
+    def picked(self, x: Tensor, residual: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
+        """As `grouped`."""
+        return self.kernel(x, self.gate_up, self.down, weights, chosen, residual)
+
+    def grouped(self, x: Tensor, residual: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
+        """`residual` and what each row's experts make of it."""
         expert, order = chosen.flatten().sort()
         # Where so few rows would round differently, every row comes several times, and the first is kept.
         times = 1 if x.is_cuda else law().least
@@ -66,4 +96,4 @@ class GroupedExperts:
         ends = torch.searchsorted(expert, self.numbers, right=True, out_int32=True) * times
         gate, up = F.grouped_mm(x[row.repeat_interleave(times)], self.gate_up, offs=ends).chunk(2, -1)
         y = F.grouped_mm(F.silu(gate) * up, self.down, offs=ends)[::times] * weights.flatten()[order, None]
-        return torch.addmm(residual, self.shared.inner(x) * shared, self.shared.down).index_add_(0, row, y)
+        return residual.index_add(0, row, y)

@@ -10,7 +10,8 @@ from sglang_omni.layers.linear import unloaded
 class RmsNorm(nn.Module):
     """x / sqrt(mean(x²) + eps) * weight over the last axis. Follows Qwen3OmniMoeRMSNorm.
 
-    CUDA has one kernel for it. On a CPU, torch composes it of nine operations; |x| / hypot needs four.
+    CUDA has one kernel for it, if the weight has no leading axes. On a CPU, torch composes it of nine operations;
+    |x| / hypot needs four.
     """
 
     def __init__(self, size: int, eps: float):
@@ -28,6 +29,8 @@ class RmsNorm(nn.Module):
         self.floor = torch.tensor((size * self.eps) ** 0.5, device=weight.device)
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.is_cuda and self.scale.ndim == 1:
+            return F.rms_norm(x, self.scale.shape, self.scale, self.eps)
         if x.is_cuda:
             return F.rms_norm(x, x.shape[-1:], None, self.eps) * self.scale
         norm = torch.linalg.vector_norm(x, 2, -1, True, dtype=torch.float32)

@@ -46,10 +46,12 @@ def serve(config: SidecarConfig) -> None:
 
     torch.set_num_threads(config.options.threads)
     try:
-        torch.empty(0, device=config.options.device)
+        device = torch.empty(0, device=config.options.device).device
     except (RuntimeError, AssertionError) as error:  # torch's for a device it does not know, or that is not there
         reason = str(error).partition("\n")[0]
         raise ConfigError(f"device {config.options.device} cannot be used: {reason}") from None
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # kernels run on the current one
     spec = families()[config.architecture]
     names = [stage.name for stage in spec.stages]
     place = names.index(config.stage)

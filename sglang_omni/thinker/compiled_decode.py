@@ -6,26 +6,25 @@ import numpy
 import torch
 from torch import Tensor, nn
 
+from sglang_omni.kernels.choice import compiles
 from sglang_omni.layers.company import law
 from sglang_omni.layers.compiled import (
     Cache,
     ExpertLayer,
     Floats,
     expert_layer,
-    has_product,
     lawful,
     matrix,
     normalise,
 )
 
 
-def compile_decode(runner: Any, server_args: Any) -> bool:
+def compile_decode(runner: Any, server_args: Any) -> None:
     """Puts `CompiledDecode` in place of the language model's forward in SGLang's `ModelRunner`, where that is the same:
-    on a CPU, in float32, with nothing that SGLang's layers would do beside. Says whether it did."""
+    on a CPU, in float32, with nothing that SGLang's layers would do beside."""
     pool = runner.token_to_kv_pool
     plain = (
-        str(runner.device) == "cpu"
-        and runner.dtype == torch.float32
+        compiles(torch.device(runner.device), runner.dtype)
         and server_args.attention_backend in (None, "torch_native")
         and server_args.tp_size == server_args.pp_size == server_args.ep_size == server_args.dp_size == 1
         and server_args.quantization is None
@@ -34,11 +33,9 @@ def compile_decode(runner: Any, server_args: Any) -> bool:
         and getattr(pool, "kv_cache_layout", None) == "nhd"
         and pool.dtype == pool.store_dtype == torch.float32
     )
-    if not plain or not has_product():
-        return False
-    model = runner.model.thinker.model
-    model.forward = CompiledDecode(model, pool, runner.req_to_token_pool.req_to_token).forward
-    return True
+    if plain:
+        model = runner.model.thinker.model
+        model.forward = CompiledDecode(model, pool, runner.req_to_token_pool.req_to_token).forward
 
 
 class CompiledDecode:

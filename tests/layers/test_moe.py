@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import Qwen3OmniMoeTalkerTextSparseMoeBlock
 
+from sglang_omni.kernels.experts.reference import experts as reference_experts
 from sglang_omni.layers import moe
 
 
@@ -47,3 +48,25 @@ def test_experts_are_transformers(normalised: bool, rows: int) -> None:
     torch.testing.assert_close(together, residual + reference(x[None])[0], atol=1e-4, rtol=1e-5)
     if rows > 4:
         assert torch.equal(ours(x[3:8], residual[3:8]), together[3:8]), "company changes a row"
+
+
+@torch.no_grad()
+def test_a_kernel_takes_as_many_rows_as_it_was_faster_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moe, "possible", lambda device: True)
+    monkeypatch.setattr(moe, "is_faster", lambda name, plain, kernel, x, *others: len(x) in (1, 2, 4, 16))
+    ours = moe.SparseMoe(config(True))
+    for parameter in ours.parameters():
+        parameter.normal_(generator=torch.Generator().manual_seed(1))
+    ours.fuse()
+    taken = []
+
+    def kernel(x: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        taken.append(len(x))
+        return reference_experts(x, *others)
+
+    ours.fused.kernel = kernel
+    x, residual = torch.randn(2, 16, 16, generator=torch.Generator().manual_seed(2))
+    expected = ours(x, residual)
+    for rows in (1, 3, 4, 5):
+        torch.testing.assert_close(ours(x[:rows], residual[:rows]), expected[:rows], atol=1e-4, rtol=1e-5)
+    assert taken == [1, 3, 4]

@@ -5,7 +5,7 @@ the way: a frame is 1,920 samples at 24 kHz, and the first lacks the 555 that th
 would need a frame before it to make.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from math import prod
 from typing import Any
@@ -14,12 +14,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sglang_omni.kernels.choice import is_faster, possible
 from sglang_omni.layers.activation import SnakeBeta
 from sglang_omni.layers.attention import SlidingWindowAttention, frame_positions, window_mask
 from sglang_omni.layers.company import RowLinear, store
 from sglang_omni.layers.conv import CausalConv, CausalTransposedConv
 from sglang_omni.layers.rope import Rope, Rotation
 from sglang_omni.layers.streaming import Stream, allocate
+
+EXAMPLES = (1, 2), (8, 8)
+"""Rows and frames of the steps with which a kernel is tried."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,12 @@ class ConvNeXtBlock(nn.Module):
         return x + (self.gamma * y).transpose(1, 2)
 
 
+def _by_tap(conv: nn.Conv1d) -> tuple[Tensor, Tensor]:
+    """Its weight (outputs, inputs, taps), a tap's inputs next to each other in memory, and its bias."""
+    assert conv.bias is not None
+    return conv.weight.permute(2, 0, 1).contiguous().permute(1, 2, 0), conv.bias
+
+
 class ResidualUnit(nn.Module):
     def __init__(self, channels: int, dilation: int):
         super().__init__()
@@ -143,8 +153,39 @@ class ResidualUnit(nn.Module):
         self.conv1 = CausalConv(channels, channels, 7, dilation=dilation)
         self.act2 = SnakeBeta(channels)
         self.conv2 = CausalConv(channels, channels, 1)
+        self.kernel: Callable[[Tensor], Tensor] | None = None
+
+    def choose(self, steps: int) -> None:
+        """Takes the kernel if it is faster, both for a stream's first chunk and for many later ones; a frame has so
+        many `steps`. The tail then remembers its signal before the activation, of which zeros stay zeros."""
+        kernel = self.fused()
+        for rows, frames in EXAMPLES:
+            x = self.act1.waves(rows, self.conv1.tail.length + frames * steps)
+            if not is_faster("snake_conv", self.plain, kernel, x):
+                return
+        self.kernel = kernel
+
+    def plain(self, x: Tensor) -> Tensor:
+        """x (batch, channels, tail and time) -> (batch, channels, time)."""
+        return x[..., self.conv1.tail.length :] + self.conv2.conv(self.act2(self.conv1.conv(self.act1(x))))
+
+    def fused(self) -> Callable[[Tensor], Tensor]:
+        """As `plain`, in two kernels, of the weights as they are now."""
+        from sglang_omni.kernels.snake_conv.kernel import snake_conv
+
+        tail, dilation = self.conv1.tail.length, self.conv1.conv.dilation[0]
+        factors1, factors2 = self.act1.factors(), self.act2.factors()
+        (weight1, bias1), (weight2, bias2) = _by_tap(self.conv1.conv), _by_tap(self.conv2.conv)
+
+        def kernels(x: Tensor) -> Tensor:
+            y = snake_conv(x, *factors1, weight1, bias1, dilation)
+            return snake_conv(y, *factors2, weight2, bias2, residual=x[..., tail:])
+
+        return kernels
 
     def forward(self, x: Tensor, stream: Stream | None) -> Tensor:
+        if self.kernel is not None:
+            return self.kernel(self.conv1.tail.prepend(x, stream))
         return x + self.conv2(self.act2(self.conv1(self.act1(x), stream)), stream)
 
 
@@ -215,3 +256,10 @@ class Code2Wav(nn.Module):
         for module in self.modules():
             if isinstance(module, SnakeBeta):
                 module.freeze()
+        if possible(self.code_embedding.weight.device):
+            _, *blocks, _, _ = self.decoder
+            steps = prod(self.config.upsampling_ratios)
+            for block, rate in zip(blocks, self.config.upsample_rates, strict=True):
+                steps *= rate
+                for unit in block.block[2:]:
+                    unit.choose(steps)

@@ -52,7 +52,7 @@ class CompiledFrame:
         self.text_rows = text_rows.numpy()
         self.groups = talker.config.num_code_groups
         self.shape = lawful()
-        self.layers = [_layer(layer) for layer in model.layers]
+        self.layers = [layer_weights(layer) for layer in model.layers]
         self.caches = [_cache(layer.self_attn.pool) for layer in model.layers]
         self.moe = model.norm.eps, model.layers[0].mlp.active, model.layers[0].mlp.normalised
         self.norm, self.frequencies = model.norm.scale.numpy(), talker.rope.frequencies.numpy()
@@ -100,7 +100,8 @@ class CompiledFrame:
         return torch.from_numpy(codes)
 
 
-def _layer(layer: DecoderLayer) -> ExpertLayer:
+def layer_weights(layer: DecoderLayer) -> ExpertLayer:
+    """Of one that has been prepared."""
     attention, mlp = layer.self_attn, layer.mlp
     experts = mlp.fused
     return ExpertLayer(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sglang_omni.errors import ConfigError, InvalidRequest
+from sglang_omni.kernels.choice import compiles
 from sglang_omni.layers.cache import ByRow, place
 from sglang_omni.models.qwen3_omni.config import OmniConfig, omni_config
 from sglang_omni.models.qwen3_omni.frame import Frame, PlainFrame, Requests
@@ -248,13 +249,10 @@ class TalkerRunner:
 
 def frame(talker: Talker, text_rows: Tensor, requests: Requests) -> Frame:
     """The fastest way to a frame that there is on the talker's device."""
-    if text_rows.device.type == "cpu" and text_rows.dtype == torch.float32:
-        from sglang_omni.layers.compiled import has_product
+    if compiles(text_rows.device, text_rows.dtype):
+        from sglang_omni.models.qwen3_omni.compiled_frame import CompiledFrame
 
-        if has_product():
-            from sglang_omni.models.qwen3_omni.compiled_frame import CompiledFrame
-
-            return CompiledFrame(talker, text_rows, requests)
+        return CompiledFrame(talker, text_rows, requests)
     return PlainFrame(talker, text_rows, requests)
 
 
