@@ -4,6 +4,7 @@ A pool is (pages, rows of a page, 2 * kv_heads, head_dim): keys, then values. Ea
 rows lie in it comes with the call.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import Protocol, TypeAlias
@@ -14,6 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sglang_omni.layers.rope import Rotation
+from sglang_omni.layers.transfer import send
+
+CPU = torch.device("cpu")
 
 
 class Access(Protocol):
@@ -63,14 +67,14 @@ Place: TypeAlias = slice | Tensor
 """Where rows are among all rows of a pool: a view of them, or their numbers."""
 
 
-def place(pages: list[int], size: int, begin: int, end: int) -> Place:
-    """Of the rows `begin` to `end` of a request that lives in `pages` of `size` rows."""
+def place(pages: list[int], size: int, begin: int, end: int, device: torch.device = CPU) -> Place:
+    """Of the rows `begin` to `end` of a request that lives in `pages` of `size` rows, in a pool on the device."""
     first, last = begin // size, (end - 1) // size
     if pages[first : last + 1] == list(range(pages[first], pages[first] + last - first + 1)):
         start = (pages[first] - first) * size
         return slice(start + begin, start + end)
     rows = torch.tensor(pages[first : last + 1])[:, None] * size + torch.arange(size)
-    return rows.flatten()[begin - first * size : end - first * size]
+    return send(rows.flatten()[begin - first * size : end - first * size], device)
 
 
 @dataclass(frozen=True)
@@ -92,25 +96,40 @@ class ByRow:
         return y
 
 
-@dataclass(frozen=True)
-class Decode:
-    """One token per row, all rows in one operation. Every request's pages are in `pages`, filled up with any."""
+PagedAttention: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""As `kernels/paged_attention/reference.py`."""
 
-    pages: Tensor  # (batch, pages of the longest)
-    positions: Tensor  # (batch,) tokens already there
-    length: int  # of the longest row, this token included
+
+@dataclass(frozen=True)
+class Paged:
+    """One token per row, all rows in one operation, of whose lengths the host knows nothing. Every request's pages are
+    in `pages`, filled up with any; all are read, and masked, unless there is a `kernel` for it."""
+
+    pages: Tensor  # (batch, most pages)
+    lengths: Tensor  # (batch,) tokens seen, this one included
+    new: Tensor  # (batch,) where this one is among all rows of a pool
+    mask: Tensor | None  # (batch, 1, 1, most pages * rows of a page) which are seen
     rotation: Rotation
-    mask: Tensor | None  # (batch, 1, 1, length), None if all rows are equally long
+    kernel: PagedAttention | None = None
 
     @property
     def batch(self) -> int:
         return self.pages.shape[0]
 
     def attend(self, query: Tensor, kv: Tensor, pool: Tensor) -> Tensor:
-        flat, size = pool.flatten(0, 1), pool.shape[1]
-        rows = (self.pages[:, :, None] * size + torch.arange(size, device=pool.device)).flatten(1)[:, : self.length]
-        flat[rows.gather(1, self.positions[:, None]).squeeze(1)] = kv.squeeze(1)
-        return attention(query, flat[rows], self.mask)
+        pool.flatten(0, 1).index_copy_(0, self.new, kv.squeeze(1))
+        if self.kernel is not None:
+            return self.kernel(query.squeeze(1), pool, self.pages, self.lengths).unsqueeze(1)
+        return attention(query, pool[self.pages].flatten(1, 2), self.mask)
+
+
+def paged(pages: Tensor, before: Tensor, size: int, rotation: Rotation, kernel: PagedAttention | None = None) -> Paged:
+    """Rows that go on in `pages` (batch, most pages) of `size` rows, where `before` (batch,) tokens are there."""
+    page = pages.gather(1, (before // size)[:, None]).squeeze(1)
+    mask = None
+    if kernel is None:
+        mask = torch.arange(pages.shape[1] * size, device=pages.device) <= before[:, None, None, None]
+    return Paged(pages, before + 1, page * size + before % size, mask, rotation, kernel)
 
 
 @dataclass(frozen=True)
@@ -125,12 +144,3 @@ class Together:
         rows, time = pool.narrow(0, 0, self.batch), kv.shape[1]
         rows.narrow(1, self.start, time).copy_(kv)
         return attention(query, rows.narrow(1, 0, self.start + time)) if self.start else causal_attention(query, kv)
-
-
-def length_mask(lengths: list[int], device: torch.device, dtype: torch.dtype) -> Tensor | None:
-    """What to add to the attention scores of rows of these lengths: (batch, 1, 1, longest)."""
-    longest = max(lengths)
-    if min(lengths) == longest:
-        return None
-    beyond = torch.arange(longest, device=device) >= torch.tensor(lengths, device=device)[:, None]
-    return torch.zeros(beyond.shape, device=device, dtype=dtype).masked_fill_(beyond, -torch.inf)[:, None, None]

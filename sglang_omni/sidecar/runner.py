@@ -1,9 +1,20 @@
 """The scheduler decides who runs; a Runner decides how."""
 
-from collections.abc import Hashable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
 
 from sglang_omni.sidecar.memory import Memory
+
+Outputs: TypeAlias = Sequence[Any | None]
+"""Per request of a step: what goes downstream, or None."""
+
+
+@dataclass(frozen=True)
+class Later:
+    """The outputs of a step that a device still works on: `wait` gives them, once."""
+
+    wait: Callable[[], Outputs]
 
 
 class Runner(Protocol):
@@ -26,11 +37,13 @@ class Runner(Protocol):
     def bucket(self, state: Any) -> Hashable | None:
         """What this request could do now: None for nothing; requests with equal buckets may share a step."""
 
-    def step(self, states: Sequence[Any]) -> Sequence[Any | None]:
-        """One step for requests of one bucket: per request what goes downstream, or None."""
+    def step(self, states: Sequence[Any]) -> Outputs | Later:
+        """One step for requests of one bucket. If its outputs come later, the next step may begin before: `bucket` and
+        `memory` then see the states as they will be, `seconds` and `finished` what has come."""
 
     def seconds(self, state: Any) -> float:
         """How long what has been made of this request so far lasts when it is heard."""
 
     def finished(self, state: Any) -> str | None:
-        """Why the request is over (`stop`, `length`), or None while it is not."""
+        """Why the request is over (`stop`, `length`), or None while it is not. Asked while none of its steps is under
+        way."""

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sglang_omni.layers.transfer import send
+
 MASK = 0xFFFFFFFF
 
 
@@ -31,7 +33,7 @@ class Rows(NamedTuple):
     width: int
     sharpness: Tensor  # (batch, 1) 1 / temperature
     outside: Tensor  # (batch, width) what to add to the scores: -inf from the row's top_k on
-    top_p: Tensor | None  # (batch, 1), None if it is 1 for all
+    top_p: Tensor | None  # (batch, 1); may be None if it is 1 for all
 
 
 class Sampler:
@@ -50,16 +52,24 @@ class Sampler:
             sampling = replace(sampling, top_k=self.vocabulary)
         self.requests[slot] = sampling
         values = [1 / sampling.temperature, float(sampling.top_k), sampling.top_p]
-        self.parameters[slot] = torch.tensor(values)
+        self.parameters[slot] = send(torch.tensor(values), self.parameters.device)
+
+    def width(self, slots: Sequence[int]) -> int:
+        """How many of the likeliest tokens the widest of `slots` considers."""
+        return max(self.requests[slot].top_k for slot in slots)
 
     def rows(self, slots: Sequence[int], index: Tensor) -> Rows:
         """The parameters of `slots`; `index` (batch,) holds the same on the device."""
-        requests = [self.requests[slot] for slot in slots]
-        width = max(request.top_k for request in requests)
+        rows = self.wide(self.width(slots), index)
+        return rows if any(self.requests[slot].top_p < 1 for slot in slots) else rows._replace(top_p=None)
+
+    def wide(self, width: int, index: Tensor) -> Rows:
+        """As `rows`, over a width that is no less than that of the slots in `index`."""
+        width = min(width, self.vocabulary)
         sharpness, top_k, top_p = self.parameters.index_select(0, index).split(1, 1)
         beyond = self.ranks[:width] >= top_k
         outside = torch.zeros(beyond.shape, device=index.device).masked_fill_(beyond, -torch.inf)
-        return Rows(width, sharpness, outside, top_p if any(r.top_p < 1 for r in requests) else None)
+        return Rows(width, sharpness, outside, top_p)
 
 
 def draw(logits: Tensor, rows: Rows, uniform: Tensor) -> Tensor:

@@ -4,6 +4,9 @@
         for message in inbox.receive(): scheduler.receive(message)
         scheduler.step()
 
+A step whose outputs come `Later` is under way while the next one begins, and then handed on: a GPU never waits for the
+host. A request ends when no step with it is under way.
+
 Requests join and leave between steps. The earliest deadline leads a step: the moment when a listener has heard all
 that was made. Everybody who could do the same (an equal `Runner.bucket`) comes along, so nobody waits for a request
 that has nothing to do. A new request is due a moment after it came: it goes before streams that are well ahead of
@@ -19,14 +22,14 @@ import math
 import time
 from bisect import insort
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from sglang_omni.errors import OmniError, RequestFailed
 from sglang_omni.sidecar.messages import Abort, Chunk, Failed, Finish, Message, Start
 from sglang_omni.sidecar.pace import Pace
 from sglang_omni.sidecar.request import Request
-from sglang_omni.sidecar.runner import Runner
+from sglang_omni.sidecar.runner import Later, Outputs, Runner
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +44,13 @@ MARGIN = 0.16
 
 AHEAD = 2.0
 """Seconds of sound by which a stream must be ahead of another to be parked for it: no two park each other in turns."""
+
+
+@dataclass(frozen=True)
+class Step:
+    batch: list[Request]
+    outputs: Outputs | Later
+    begun: float
 
 
 class Scheduler:
@@ -67,6 +77,8 @@ class Scheduler:
         self.pace = Pace()
         self.waiting: list[Request] = []  # by priority, then in the order in which they came
         self.requests: dict[str, Request] = {}  # waiting and open
+        self.under_way: Step | None = None
+        self.handed_on = -math.inf  # when the last step was
         self.aborted: OrderedDict[str, None] = OrderedDict()  # an abort can overtake its Start on another socket
 
     # What arrives
@@ -151,19 +163,39 @@ class Scheduler:
     # What runs
 
     def step(self) -> bool:
-        """Runs one bucket, if any request can do something; says whether it did."""
+        """Begins a step of one bucket, if any request can do something, and hands on what is done. Says whether there
+        was either."""
         batch = self._schedule()
-        if not batch:
+        if not batch and self.under_way is None:
             return False
-        begun = self.clock()
-        try:
-            outputs = self.runner.step([request.state for request in batch])
-        except Exception as error:
-            self._fail(batch, error)
-        else:
-            self._hand_on(batch, outputs, begun)
+        before, self.under_way = self.under_way, self._begin(batch) if batch else None
+        if before is not None:
+            self._end(before)
+        if self.under_way is not None and not isinstance(self.under_way.outputs, Later):
+            done, self.under_way = self.under_way, None
+            self._end(done)
         self._admit()
         return True
+
+    def _begin(self, batch: list[Request]) -> Step | None:
+        begun = self.clock()
+        try:
+            return Step(batch, self.runner.step([request.state for request in batch]), begun)
+        except Exception as error:
+            self._fail(batch, error)
+            return None
+
+    def _end(self, step: Step) -> None:
+        try:
+            outputs = step.outputs.wait() if isinstance(step.outputs, Later) else step.outputs
+        except Exception as error:
+            self._fail([request for request in step.batch if self._is_open(request)], error)
+        else:
+            self._hand_on(step, outputs)
+
+    def _is_open(self, request: Request) -> bool:
+        """It may have ended while a step was under way."""
+        return self.requests.get(request.id) is request
 
     def _schedule(self) -> list[Request]:
         """Requests of one bucket, none of which needs more memory."""
@@ -208,12 +240,16 @@ class Scheduler:
 
     # What leaves
 
-    def _hand_on(self, batch: Sequence[Request], outputs: Sequence[Any | None], begun: float) -> None:
+    def _hand_on(self, step: Step, outputs: Outputs) -> None:
         messages: list[Message] = []
         now = self.clock()
+        seconds = now - max(step.begun, self.handed_on)  # before, the device had another to do
+        self.handed_on = now
         made = []  # seconds of sound, of the streams that play already
-        for request, output in zip(batch, outputs, strict=True):
-            request.worked += now - begun
+        for request, output in zip(step.batch, outputs, strict=True):
+            if not self._is_open(request):
+                continue
+            request.worked += seconds
             if output is not None:
                 heard, plays = request.deadline, request.begun is not None
                 request.begun = request.begun or now
@@ -224,11 +260,12 @@ class Scheduler:
                 messages.append(Chunk(request.id, output))
                 request.sent += 1
         if sum(made) > 0:
-            self.pace.step(now - begun, sum(made) / len(made), len(batch))
+            self.pace.step(seconds, sum(made) / len(made), len(step.batch))
         if messages:
             self.downstream(messages)
-        for request in batch:
-            self._finish_if_done(request)
+        for request in step.batch:
+            if self._is_open(request):
+                self._finish_if_done(request)
 
     def _announce(self, request: Request, messages: list[Message]) -> None:
         """Downstream holds a slot from here on, so it hears of a request when there is something to hear."""
@@ -236,6 +273,8 @@ class Scheduler:
             messages.append(Start(request.id, {}, request.stages, request.priority))
 
     def _finish_if_done(self, request: Request) -> None:
+        if self.under_way is not None and any(request is other for other in self.under_way.batch):
+            return  # when that step has been handed on
         own = self.runner.finished(request.state)
         if own is None:
             return

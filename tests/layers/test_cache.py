@@ -5,7 +5,8 @@ import random
 import pytest
 import torch
 
-from sglang_omni.layers.cache import ByRow, Decode, causal_attention, length_mask, place
+from sglang_omni.kernels.paged_attention.reference import paged_attention
+from sglang_omni.layers.cache import ByRow, causal_attention, paged, place
 from sglang_omni.layers.rope import Rotation
 
 SIZE, PAGES = 4, 12
@@ -61,9 +62,9 @@ def test_all_rows_in_one_operation_see_what_each_sees_by_itself():
     for (_, before), length, own in zip(requests, lengths, pages, strict=True):
         pool.flatten(0, 1)[place(own, SIZE, 0, length - 1)] = before[:-1]
     table = torch.tensor([own + [0] * (3 - len(own)) for own in pages])
-    mask = length_mask(lengths, query.device, query.dtype)
-    decode = Decode(table, torch.tensor(lengths) - 1, max(lengths), NOWHERE, mask)
-    together = decode.attend(query, kv, pool.clone())
+    together = paged(table, torch.tensor(lengths) - 1, SIZE, NOWHERE).attend(query, kv, pool.clone())
+    by_kernel = paged(table, torch.tensor(lengths) - 1, SIZE, NOWHERE, paged_attention).attend(query, kv, pool.clone())
+    torch.testing.assert_close(by_kernel, together)
     new = [place(own, SIZE, length - 1, length) for own, length in zip(pages, lengths, strict=True)]
     seen = [place(own, SIZE, 0, length) for own, length in zip(pages, lengths, strict=True)]
     torch.testing.assert_close(together, ByRow(3, new, seen, NOWHERE).attend(query, kv, pool))

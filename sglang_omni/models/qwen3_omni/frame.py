@@ -10,11 +10,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sglang_omni.layers.cache import Access, ByRow, Decode, length_mask, place
+from sglang_omni.layers.cache import ByRow, place
 from sglang_omni.layers.company import padded
-from sglang_omni.layers.rope import Rotation
 from sglang_omni.models.qwen3_omni.talker import Talker
-from sglang_omni.sidecar.sampling import Sampler, Sampling, draw, penalise, seed_key, uniforms
+from sglang_omni.sidecar.sampling import Rows, Sampler, Sampling, draw, penalise, seed_key, uniforms
 
 SUPPRESSED = 1024
 """The last so many codes are special tokens that are never spoken, but for the end of speech."""
@@ -32,17 +31,20 @@ class Row(Protocol):
 
 
 class Requests:
-    """By slot: how a request draws, the codes 0 it has spoken, and what it hears of its last frame."""
+    """By slot: how a request draws, the codes 0 it has spoken, and what it hears of its last frame. The slot `spare` is
+    of none."""
 
     def __init__(self, slots: int, talker: Talker, device: torch.device):
         config, dtype = talker.config, talker.codec_head.weight.dtype
         codes, hidden = config.text_config.vocab_size, config.text_config.hidden_size
-        self.sampler = Sampler(slots, codes, device)
-        self.residual_sampler = Sampler(slots, config.code_predictor_config.vocab_size, device)
-        self.keys = torch.zeros(slots, dtype=torch.int64, device=device)
-        self.seen = torch.zeros(slots, codes, dtype=torch.bool, device=device)
-        self.penalties = torch.ones(slots, 1, device=device)
-        self.heard = torch.zeros(slots, hidden, device=device, dtype=dtype)
+        self.spare = slots
+        self.sampler = Sampler(slots + 1, codes, device)
+        self.residual_sampler = Sampler(slots + 1, config.code_predictor_config.vocab_size, device)
+        self.keys = torch.zeros(slots + 1, dtype=torch.int64, device=device)
+        self.seen = torch.zeros(slots + 1, codes, dtype=torch.bool, device=device)
+        self.penalties = torch.ones(slots + 1, 1, device=device)
+        self.heard = torch.zeros(slots + 1, hidden, device=device, dtype=dtype)
+        self.yes = torch.ones((), dtype=torch.bool, device=device)
         allowed = torch.arange(codes) < codes - SUPPRESSED
         allowed[config.codec_eos_token_id] = True
         self.suppressed = (~allowed).to(device)
@@ -56,17 +58,39 @@ class Requests:
 
 
 class Frame(Protocol):
-    """Codes of one frame (batch, code groups) on the CPU."""
+    """Codes of one frame (batch, code groups), on the talker's device."""
 
     def speak(self, states: Sequence[Row], hidden: Tensor) -> Tensor:
-        """From the backbone's hidden states (batch, hidden): after the prompts' ends, or in `decode`."""
+        """From the backbone's hidden states (batch, hidden), at the prompts' ends."""
 
     def decode(self, states: Sequence[Row], texts: Sequence[int]) -> Tensor:
         """The next, with a token of text for each: a row more is in their pages after."""
 
 
+def draw_codes(
+    talker: Talker, requests: Requests, index: Tensor, steps: Tensor, hidden: Tensor, first: Rows, residual: Rows
+) -> Tensor:
+    """The codes (batch, groups) of the requests in slots `index`, of frame number `steps` (batch,), from the backbone's
+    hidden states: `first` and `residual` say how code 0 and the others are drawn."""
+    chances = uniforms(requests.keys.index_select(0, index), steps, talker.config.num_code_groups)
+    logits = talker.codec_head(padded(hidden))[: len(index)].float()
+    logits = penalise(logits, requests.seen.index_select(0, index), requests.penalties.index_select(0, index))
+    logits.masked_fill_(requests.suppressed, -torch.inf)
+    code = draw(logits, first, chances[:, 0])
+    requests.seen.index_put_((index, code), requests.yes)
+
+    others, heard = talker.code_predictor(
+        hidden,
+        talker.model.codec_embedding(code),
+        lambda logits, group: draw(logits, residual, chances[:, group]),
+    )
+    requests.heard.index_copy_(0, index, heard)
+    return torch.cat((code[:, None], others), 1)
+
+
 class PlainFrame:
-    """In torch's operations. `text_rows` is the vocabulary (tokens, hidden) as the talker reads it."""
+    """In torch's operations, one by one, and attention row by row: on any device. `text_rows` is the vocabulary
+    (tokens, hidden) as the talker reads it."""
 
     def __init__(self, talker: Talker, text_rows: Tensor, requests: Requests):
         self.talker = talker
@@ -81,37 +105,14 @@ class PlainFrame:
         positions = torch.tensor([[state.position] for state in states], device=self.device)
         x = padded(self.requests.heard.index_select(0, index) + self.text_rows.index_select(0, text))
         rotation = self.talker.rope.at(padded(positions), x.dtype)
-        hidden = self.talker.model(x, self._access(states, rotation))
+        new = [place(state.pages, self.page_rows, state.length, state.length + 1, self.device) for state in states]
+        seen = [place(state.pages, self.page_rows, 0, state.length + 1, self.device) for state in states]
+        hidden = self.talker.model(x, ByRow(len(x), new, seen, rotation))
         return self.speak(states, hidden[: len(states)])
-
-    def _access(self, states: Sequence[Row], rotation: Rotation) -> Access:
-        if self.device.type == "cpu":
-            new = [place(state.pages, self.page_rows, state.length, state.length + 1) for state in states]
-            seen = [place(state.pages, self.page_rows, 0, state.length + 1) for state in states]
-            return ByRow(len(rotation.cos), new, seen, rotation)
-        lengths = [state.length + 1 for state in states]
-        most = max(len(state.pages) for state in states)
-        pages = [state.pages + [0] * (most - len(state.pages)) for state in states]
-        mask = length_mask(lengths, self.device, self.text_rows.dtype)
-        new = torch.tensor(lengths, device=self.device) - 1
-        return Decode(torch.tensor(pages, device=self.device), new, max(lengths), rotation, mask)
 
     def speak(self, states: Sequence[Row], hidden: Tensor) -> Tensor:
         requests, slots = self.requests, [state.slot for state in states]
         index = torch.tensor(slots, device=self.device)
         steps = torch.tensor([state.frames for state in states], device=self.device)
-        chances = uniforms(requests.keys.index_select(0, index), steps, self.talker.config.num_code_groups)
-        logits = self.talker.codec_head(padded(hidden))[: len(states)].float()
-        logits = penalise(logits, requests.seen.index_select(0, index), requests.penalties.index_select(0, index))
-        logits.masked_fill_(requests.suppressed, -torch.inf)
-        first = draw(logits, requests.sampler.rows(slots, index), chances[:, 0])
-        requests.seen[index, first] = True
-
-        rows = requests.residual_sampler.rows(slots, index)
-        residual, heard = self.talker.code_predictor(
-            hidden,
-            self.talker.model.codec_embedding(first),
-            lambda logits, group: draw(logits, rows, chances[:, group]),
-        )
-        requests.heard[index] = heard
-        return torch.cat((first[:, None], residual), 1).cpu()
+        first, residual = requests.sampler.rows(slots, index), requests.residual_sampler.rows(slots, index)
+        return draw_codes(self.talker, requests, index, steps, hidden, first, residual)

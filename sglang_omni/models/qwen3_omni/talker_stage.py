@@ -13,8 +13,10 @@ from torch import Tensor
 from sglang_omni.errors import ConfigError, InvalidRequest
 from sglang_omni.kernels.choice import compiles
 from sglang_omni.layers.cache import ByRow, place
+from sglang_omni.layers.transfer import fetch, send
 from sglang_omni.models.qwen3_omni.config import OmniConfig, omni_config
 from sglang_omni.models.qwen3_omni.frame import Frame, PlainFrame, Requests
+from sglang_omni.models.qwen3_omni.graph_frame import GraphFrame
 from sglang_omni.models.qwen3_omni.prompt import (
     HEAD,
     TalkerPrompt,
@@ -28,6 +30,7 @@ from sglang_omni.models.qwen3_omni.talker import Talker
 from sglang_omni.models.spec import StageOptions
 from sglang_omni.models.weights import load_module, read_tensors, stage_dtype
 from sglang_omni.sidecar.memory import Memory, Pages
+from sglang_omni.sidecar.runner import Later, Outputs
 from sglang_omni.sidecar.sampling import Sampling
 
 MAX_LENGTH = 8192
@@ -58,7 +61,8 @@ RESIDUAL = "code_predictor_"  # begins the names of the code predictor's paramet
 
 @dataclass
 class Speech:
-    """One request: `length` rows are in its `pages`, `frames` have been spoken, `text` is what it was given to say."""
+    """One request: `length` rows are in its `pages`, `text` is what it was given to say. Of its `frames`, the last may
+    still be on its way; `spoken` have left."""
 
     slot: int
     prompt: TalkerPrompt
@@ -71,6 +75,7 @@ class Speech:
     length: int = 0
     position: float = 0.0  # the rotary position of the next row
     frames: int = 0
+    spoken: int = 0
     reason: str | None = None
 
     @property
@@ -99,7 +104,8 @@ class TalkerRunner:
     predictor, code_predictor_temperature, _top_k and _top_p, each None for the reference's default. `feed` takes
     lists of token ids.
 
-    A step gives each request a frame's codes (code groups,), or None where the speech ended or the prompt goes on.
+    A step gives each request a frame's codes (code groups,), or None where the speech ended or the prompt goes on; on a
+    GPU, later. That a speech has ended is then seen a frame late, and the frame after its last is dropped.
     Options: `max_length` rows of a request (8192), `total_rows` of all that are open (65536), of which each is given
     what it is expected to need, and `prefill_rows` of a prompt that are read in one step (256).
     """
@@ -112,10 +118,12 @@ class TalkerRunner:
         self.prefill_rows = int(options.options.get("prefill_rows", PREFILL_ROWS))
         self.end_of_text = _end_of_text(Path(options.model_path), self.config)
         self.talker, self.text_rows = _load(options, self.config)
-        self.talker.prepare(self.slots, -(-_total_rows(options) // PAGE_ROWS), PAGE_ROWS)
+        self.talker.prepare(self.slots, -(-_total_rows(options) // PAGE_ROWS) + 1, PAGE_ROWS)
         self.requests = Requests(self.slots, self.talker, self.device)
-        self.frame = frame(self.talker, self.text_rows, self.requests)
-        self.memory: Memory = Pages([layer.self_attn.pool for layer in self.talker.model.layers], self._rows)
+        self.frame = frame(self.talker, self.text_rows, self.requests, self.max_length)
+        pools = [layer.self_attn.pool[:-1] for layer in self.talker.model.layers]  # the last page is no request's
+        self.memory: Memory = Pages(pools, self._rows)
+        self.is_late = self.device.type == "cuda"
         self.end_of_speech = self.config.talker_config.codec_eos_token_id
 
     # One request
@@ -158,7 +166,7 @@ class TalkerRunner:
             state.reason = state.reason or "stop"
 
     def bucket(self, state: Speech) -> Hashable | None:
-        if state.reason is not None or not self._text_is_there(state):
+        if state.reason is not None or state.frames >= state.cap or not self._text_is_there(state):
             return None
         if state.hears:
             return "prefill", state.length, self._piece(state)
@@ -185,7 +193,7 @@ class TalkerRunner:
         return self.config.tts_pad_token_id if over else self.config.tts_eos_token_id
 
     def seconds(self, state: Speech) -> float:
-        return state.frames * FRAME_SECONDS
+        return state.spoken * FRAME_SECONDS
 
     def finished(self, state: Speech) -> str | None:
         return state.reason
@@ -193,18 +201,27 @@ class TalkerRunner:
     # One step
 
     @torch.inference_mode()
-    def step(self, states: Sequence[Speech]) -> list[Tensor | None]:
+    def step(self, states: Sequence[Speech]) -> Outputs | Later:
         if states[0].hears:
             hidden = self._prefill(states)
             if states[0].hears:
-                return [None] * len(states)
+                return self._outputs(hidden[:0], lambda _: [None] * len(states))
             codes = self.frame.speak(states, hidden)
         else:
             codes = self.frame.decode(states, [self._text(state) for state in states])
             for state in states:
                 state.length += 1
                 state.position += 1
-        return [self._spoken(state, frame) for state, frame in zip(states, codes, strict=True)]
+        for state in states:
+            state.frames += 1
+        return self._outputs(codes, lambda frames: list(map(self._spoken, states, frames)))
+
+    def _outputs(self, values: Tensor, then: Callable[[Tensor], Outputs]) -> Outputs | Later:
+        """Of a step that makes `values` on the device: `then` of them on the host. With no values too it is over only
+        when the device has done it: no more than one step is to be under way."""
+        wait = fetch(values)
+        later = Later(lambda: then(wait()))
+        return later if self.is_late else later.wait()
 
     def _prefill(self, states: Sequence[Speech]) -> Tensor:
         """As many rows of each prompt, from the same one on: the hidden state of the last of them (batch, hidden)."""
@@ -215,40 +232,44 @@ class TalkerRunner:
         for state in states:
             state.length = end
             state.position = float(state.prompt.positions[0, -1]) + 1
-        rotation = self.talker.rope.at(positions.to(self.device, torch.float32), x.dtype)
-        new = [place(state.pages, PAGE_ROWS, begin, end) for state in states]
-        seen = [place(state.pages, PAGE_ROWS, 0, end) for state in states]
+        rotation = self.talker.rope.at(send(positions.float(), self.device), x.dtype)
+        new = [place(state.pages, PAGE_ROWS, begin, end, self.device) for state in states]
+        seen = [place(state.pages, PAGE_ROWS, 0, end, self.device) for state in states]
         access = ByRow(len(states), new, seen, rotation)
         return self.talker.model(x.flatten(0, 1), access).view(x.shape)[:, -1]
 
     def _embed(self, state: Speech, begin: int, end: int) -> Tensor:
         """Rows of the prompt (end - begin, hidden)."""
         prompt = state.prompt
-        rows = self.text_rows[input_ids(self.config, prompt, state.text[0])[begin:end].to(self.device)]
-        media = prompt.media[begin:end]
-        if media.any():
+        rows = self.text_rows[send(input_ids(self.config, prompt, state.text[0])[begin:end], self.device)]
+        media = prompt.media[begin:end].nonzero()[:, 0]
+        if len(media):
             before = int(prompt.media[:begin].sum())
-            media_rows = prompt.media_rows[before : before + int(media.sum())].to(self.device, rows.dtype)
-            rows[: len(media)][media.to(self.device)] = self.talker.hidden_projection(media_rows)
+            media_rows = send(prompt.media_rows[before : before + len(media)], self.device).to(rows.dtype)
+            rows.index_copy_(0, send(media, self.device), self.talker.hidden_projection(media_rows))
         spoken = codec_ids(self.config.talker_config, state.voice)
         first = prompt.length - len(spoken)
         if first < end:
-            heard = torch.tensor(spoken[max(0, begin - first) : end - first], device=self.device)
+            heard = send(torch.tensor(spoken[max(0, begin - first) : end - first]), self.device)
             rows[-len(heard) :] += self.talker.model.codec_embedding(heard)
         return rows
 
     def _spoken(self, state: Speech, frame: Tensor) -> Tensor | None:
+        if state.reason is not None:
+            return None
         if int(frame[0]) == self.end_of_speech:
             state.reason = "stop"
             return None
-        state.frames += 1
-        if state.frames >= state.cap:
+        state.spoken += 1
+        if state.spoken >= state.cap:
             state.reason = "length"
         return frame
 
 
-def frame(talker: Talker, text_rows: Tensor, requests: Requests) -> Frame:
+def frame(talker: Talker, text_rows: Tensor, requests: Requests, max_length: int) -> Frame:
     """The fastest way to a frame that there is on the talker's device."""
+    if text_rows.is_cuda:
+        return GraphFrame(talker, text_rows, requests, max_length)
     if compiles(text_rows.device, text_rows.dtype):
         from sglang_omni.models.qwen3_omni.compiled_frame import CompiledFrame
 

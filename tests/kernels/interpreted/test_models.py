@@ -5,13 +5,13 @@ import torch
 
 from sglang_omni.layers import moe
 from sglang_omni.layers.activation import SnakeBeta
-from sglang_omni.layers.cache import Decode
+from sglang_omni.layers.cache import paged
 from sglang_omni.layers.decoder import Attention
 from sglang_omni.layers.streaming import Stream
 from sglang_omni.models.qwen3_omni.code2wav import Code2Wav, Code2WavConfig, ResidualUnit
 from sglang_omni.models.qwen3_omni.demo import cached_demo_model
 from sglang_omni.models.qwen3_omni.talker import Talker
-from sglang_omni.models.qwen3_omni.talker_stage import TalkerRunner
+from sglang_omni.models.qwen3_omni.talker_stage import PAGE_ROWS, TalkerRunner
 from sglang_omni.models.spec import StageOptions
 
 
@@ -42,7 +42,7 @@ def test_a_step_of_the_talker(monkeypatch: pytest.MonkeyPatch) -> None:
     states, codes = [], []
     for talker in talkers:
         rotation = talker.rope.at(positions[:, None], hidden.dtype)
-        access = Decode(torch.tensor([[2], [0], [1]]), torch.zeros(3, dtype=torch.int64), 1, rotation, None)
+        access = paged(torch.tensor([[2], [0], [1]]), torch.zeros(3, dtype=torch.int64), PAGE_ROWS, rotation)
         states.append(talker.model(hidden, access))
         codes.append(talker.code_predictor(hidden, first, lambda logits, group: logits.argmax(-1))[0])
     torch.testing.assert_close(*states, atol=1e-4, rtol=1e-4)

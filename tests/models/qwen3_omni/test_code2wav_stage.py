@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sglang_omni.errors import CheckpointError, ConfigError, RequestFailed
 from sglang_omni.models.qwen3_omni.code2wav import Code2Wav, Code2WavConfig
-from sglang_omni.models.qwen3_omni.code2wav_stage import CHUNK_FRAMES, Code2WavRunner, State, pcm
+from sglang_omni.models.qwen3_omni.code2wav_stage import CHUNK_FRAMES, Code2WavRunner, State, as_bytes, pcm
 from sglang_omni.models.spec import StageOptions
 from sglang_omni.sidecar.messages import Abort, Chunk, Finish, Message, Start
 from sglang_omni.sidecar.scheduler import Scheduler
@@ -52,7 +52,7 @@ def samples(sound: bytes) -> Tensor:
 @torch.inference_mode()
 def whole(model: Code2Wav, codes: Tensor) -> Tensor:
     """The samples of one forward over everything."""
-    return samples(pcm(model(codes.T[None])[0, 0])) if len(codes) else torch.empty(0)
+    return pcm(model(codes.T[None])[0, 0]).int() if len(codes) else torch.empty(0)
 
 
 def decode(runner: Code2WavRunner, state: State) -> list[bytes]:
@@ -72,8 +72,8 @@ def start(runner: Code2WavRunner, codes: Tensor, slot: int = 0) -> State:
 
 def test_samples_become_the_nearest_of_16_bits() -> None:
     sound = pcm(torch.tensor([0.0, 1.0, -1.0, 2.0, -2.0, 0.6 / 32767, -0.4 / 32767]))
-    assert samples(sound).tolist() == [0, 32767, -32767, 32767, -32767, 1, 0]
-    assert pcm(torch.tensor([1 / 32767])) == b"\x01\x00"
+    assert sound.tolist() == [0, 32767, -32767, 32767, -32767, 1, 0]
+    assert as_bytes(pcm(torch.tensor([1 / 32767]))) == b"\x01\x00"
 
 
 def test_chunks_grow_and_the_end_is_what_is_left(runner: Code2WavRunner) -> None:

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sglang_omni.errors import CheckpointError
-from sglang_omni.layers.cache import ByRow, Decode, length_mask
+from sglang_omni.layers.cache import ByRow, paged
 from sglang_omni.models.qwen3_omni.talker import Talker
 from sglang_omni.models.qwen3_omni.talker_stage import PAGE_ROWS, TalkerRunner
 from sglang_omni.models.spec import StageOptions
@@ -26,7 +26,7 @@ def talker(demo_model: Path) -> Talker:
 @torch.inference_mode()
 def run(talker: Talker, x: torch.Tensor, positions: torch.Tensor, pages: list[int]) -> torch.Tensor:
     """Prompts of PROMPTS, then decode steps together: x (batch, time, hidden) -> the last STEPS rows' states."""
-    longest, dtype = max(PROMPTS), talker.codec_head.weight.dtype
+    dtype = talker.codec_head.weight.dtype
     for row, length in enumerate(PROMPTS):
         begin = pages[row] * PAGE_ROWS
         places = [slice(begin, begin + length)]
@@ -35,8 +35,7 @@ def run(talker: Talker, x: torch.Tensor, positions: torch.Tensor, pages: list[in
     lengths, rows, states = torch.tensor(PROMPTS), torch.arange(len(PROMPTS)), []
     for step in range(STEPS):
         rotation = talker.rope.at(positions[:, rows, lengths + step][..., None], dtype)
-        mask = length_mask([length + step + 1 for length in PROMPTS], x.device, dtype)
-        decode = Decode(torch.tensor(pages)[:, None], lengths + step, longest + step + 1, rotation, mask)
+        decode = paged(torch.tensor(pages)[:, None], lengths + step, PAGE_ROWS, rotation)
         states.append(talker.model(x[rows, lengths + step].to(dtype), decode))
     return torch.stack(states, 1)
 

@@ -1,0 +1,38 @@
+"""Values on their way between the host and a device, where neither waits for the other.
+
+Memory of the host that a device copies from or to by itself must be pinned. Torch keeps a pinned block until the copies
+that use it are done, and gives it to the next.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def pinned(values: Tensor) -> Tensor:
+    """A copy of `values`, both on the host."""
+    return torch.empty(values.shape, dtype=values.dtype, pin_memory=True).copy_(values)
+
+
+def send(values: Tensor, device: torch.device) -> Tensor:
+    """`values` of the host, on the device."""
+    if device.type != "cuda":
+        return values.to(device)
+    return pinned(values).to(device, non_blocking=True)
+
+
+def fetch(values: Tensor) -> Callable[[], Tensor]:
+    """Begins to copy `values` to the host. The call of what is returned waits for them."""
+    if values.device.type != "cuda":
+        return values.cpu
+    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    host.copy_(values, non_blocking=True)
+    copied = torch.cuda.Event()
+    copied.record()
+
+    def wait() -> Tensor:
+        copied.synchronize()
+        return host
+
+    return wait
