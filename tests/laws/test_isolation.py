@@ -1,5 +1,6 @@
 """The law of isolation: a request's codes and sound are those it has alone, to the bit, and when all have ended nothing
-is held. Talker and code2wav as they are, with too little memory for all, on a clock of our own; requests come when they
+is held. So it is too where steps are as on a GPU: one is under way while the next begins, and has rows that are nobody's.
+Talker and code2wav as they are, with too little memory for all, on a clock of our own; requests come when they
 like, are told their words when the thinker likes, and some are given up.
 """
 
@@ -17,9 +18,11 @@ from hypothesis import strategies as st
 
 from sglang_omni.models.qwen3_omni import talker_stage
 from sglang_omni.models.qwen3_omni.code2wav_stage import Code2WavRunner
+from sglang_omni.models.qwen3_omni.graph_frame import GraphFrame
 from sglang_omni.models.qwen3_omni.talker_stage import TalkerRunner
 from sglang_omni.models.spec import StageOptions
 from sglang_omni.sidecar import messages
+from sglang_omni.sidecar.graphs import buckets
 from sglang_omni.sidecar.messages import Abort, Chunk, Failed, Finish, Message, Start
 from sglang_omni.sidecar.scheduler import Scheduler
 from tests.models.qwen3_omni.conversations import told
@@ -31,17 +34,21 @@ VOICES = "chelsie", "ethan", "aiden"
 Runners = tuple[TalkerRunner, Code2WavRunner]
 
 
-@pytest.fixture(scope="module")
-def runners(tiny_model: Path) -> Iterator[Runners]:
+@pytest.fixture(scope="module", params=["at once", "as on a GPU"])
+def runners(tiny_model: Path, request: pytest.FixtureRequest) -> Iterator[Runners]:
     with pytest.MonkeyPatch.context() as patch:
+        if request.param == "as on a GPU":
+            patch.setattr(talker_stage, "frame", GraphFrame)
         patch.setattr(talker_stage, "PAGE_ROWS", PAGE_ROWS)
         patch.setattr(talker_stage, "FRAMES_AT_LEAST", 8)
         patch.setattr(talker_stage, "FRAMES_EXPECTED", 1)
         options = {"total_rows": TOTAL_ROWS, "prefill_rows": PAGE_ROWS}
-        yield (
-            TalkerRunner(StageOptions(str(tiny_model), slots=SLOTS, options=options)),
-            Code2WavRunner(StageOptions(str(tiny_model), slots=SLOTS)),
-        )
+        talker = TalkerRunner(StageOptions(str(tiny_model), slots=SLOTS, options=options))
+        code2wav = Code2WavRunner(StageOptions(str(tiny_model), slots=SLOTS))
+        if request.param == "as on a GPU":
+            talker.is_late = code2wav.is_late = True
+            code2wav.row_sizes = buckets(SLOTS)
+        yield talker, code2wav
 
 
 @dataclass(frozen=True)
@@ -143,10 +150,14 @@ class Stages:
 
 
 def alone(runners: Runners, asked: Asked, model: Path) -> tuple[list[torch.Tensor], bytes]:
+    """Of steps that are done at once."""
     stages = Stages(runners)
-    for message in asked.messages("alone", model):
-        stages.talker.receive(message)
-    stages.run()
+    with pytest.MonkeyPatch.context() as patch:
+        for runner in runners:
+            patch.setattr(runner, "is_late", False)
+        for message in asked.messages("alone", model):
+            stages.talker.receive(message)
+        stages.run()
     return stages.codes["alone"], stages.sound["alone"]
 
 

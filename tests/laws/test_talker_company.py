@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from sglang_omni.models.qwen3_omni import talker_stage
-from sglang_omni.models.qwen3_omni.compiled_frame import CompiledFrame
 from sglang_omni.models.qwen3_omni.frame import Frame, PlainFrame
 from sglang_omni.models.qwen3_omni.graph_frame import GraphFrame
 from sglang_omni.models.qwen3_omni.talker_stage import TalkerRunner
@@ -18,15 +17,17 @@ from tests.models.qwen3_omni.conversations import CONVERSATIONS, Told, told
 
 GREEDY = {"temperature": 0.0}
 
+FRAMES: dict[str, Callable[..., Frame]] = {
+    "compiled": talker_stage.frame,
+    "plain": lambda talker, text_rows, requests, _: PlainFrame(talker, text_rows, requests),
+    "graph": GraphFrame,
+}
 
-def made_by(way: type) -> Callable[..., Frame]:
-    return lambda *args: way(*args) if way is GraphFrame else way(*args[:3])
 
-
-@pytest.fixture(scope="module", params=[CompiledFrame, PlainFrame, GraphFrame])
+@pytest.fixture(scope="module", params=FRAMES)
 def runner(tiny_model: Path, request: pytest.FixtureRequest) -> Iterator[TalkerRunner]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(talker_stage, "frame", made_by(request.param))
+        patch.setattr(talker_stage, "frame", FRAMES[request.param])
         yield TalkerRunner(StageOptions(str(tiny_model), slots=len(CONVERSATIONS), options={"max_length": 700}))
 
 
