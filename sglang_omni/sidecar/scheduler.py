@@ -212,7 +212,8 @@ class Scheduler:
             batch.append(request)
             if len(batch) == self.max_batch:
                 break
-        if refused and not batch and self._give(refused, ahead=-math.inf):  # or nobody would ever go on
+        stuck = not batch and self.under_way is None
+        if refused and stuck and self._give(refused, ahead=-math.inf):  # or nobody would ever go on
             batch = [refused]
         return batch
 

@@ -1,7 +1,7 @@
 """The law of isolation: a request's codes and sound are those it has alone, to the bit, and when all have ended nothing
-is held. So it is too where steps are as on a GPU: one is under way while the next begins, and has rows that are nobody's.
-Talker and code2wav as they are, with too little memory for all, on a clock of our own; requests come when they
-like, are told their words when the thinker likes, and some are given up.
+is held. Also where steps are as on a GPU: one is under way while the next begins, and some rows are nobody's. Talker
+and code2wav as they are, with too little memory for all, on a clock of our own; requests come when they like, are told
+their words when the thinker likes, and some are given up.
 """
 
 from collections import defaultdict

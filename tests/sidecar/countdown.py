@@ -6,6 +6,7 @@ from typing import Any
 
 from sglang_omni.errors import InvalidRequest
 from sglang_omni.sidecar.memory import Memory, SlotOnly
+from sglang_omni.sidecar.runner import Later, Outputs
 
 SECONDS = 0.08
 """What a number lasts when it is heard."""
@@ -22,11 +23,13 @@ class State:
 
 
 class Countdown:
+    is_late = False  # what a step says comes later, as from a GPU
+
     def __init__(self, slots: int = 3):
         self.slots = slots
         self.memory: Memory = SlotOnly()
         self.batches: list[list[int]] = []  # slots of every step
-        self.broken = False
+        self.broken = self.breaks_later = False
 
     def open(self, slot: int, params: dict[str, Any]) -> State:
         if params.get("kind") == "impossible":
@@ -44,7 +47,12 @@ class Countdown:
             return f"{state.kind}, {state.pieces} to come"
         return state.kind if state.numbers else None
 
-    def step(self, states: Sequence[State]) -> list[int | None]:
+    def step(self, states: Sequence[State]) -> Outputs | Later:
+        said = self.begin(states)
+        later = Later(lambda: self.end(states, said))
+        return later if self.is_late else later.wait()
+
+    def begin(self, states: Sequence[State]) -> Outputs:
         if self.broken:
             raise ValueError("a bug")
         assert len({state.kind for state in states}) == 1
@@ -53,9 +61,14 @@ class Countdown:
             for state in states:
                 state.pieces -= 1
             return [None] * len(states)
-        for state in states:
-            state.said += 1
         return [state.numbers.pop(0) for state in states]
+
+    def end(self, states: Sequence[State], said: Outputs) -> Outputs:
+        if self.breaks_later:
+            raise ValueError("a bug")
+        for state, number in zip(states, said, strict=True):
+            state.said += number is not None
+        return said
 
     def seconds(self, state: State) -> float:
         return state.said * SECONDS

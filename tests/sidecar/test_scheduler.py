@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sglang_omni.sidecar.memory import Pages
 from sglang_omni.sidecar.messages import Abort, Chunk, Failed, Finish, Message, Start, Times
 from sglang_omni.sidecar.pace import Pace
+from sglang_omni.sidecar.runner import Outputs
 from sglang_omni.sidecar.scheduler import Scheduler
 from tests.sidecar.countdown import Countdown
 
@@ -41,12 +42,22 @@ class Stage:
             self.scheduler.check_integrity()
         self.scheduler.check_integrity()
 
+    def run_until_heard(self) -> None:
+        while not self.sent:
+            self.scheduler.step()
+
     def slots(self) -> dict[str, int]:
         state = self.scheduler.state()
         return {name: state[name] for name in ("slots", "free", "waiting")}
 
     def chunks(self, request_id: str) -> list[int]:
         return [m.data for m in self.sent if isinstance(m, Chunk) and m.request_id == request_id]
+
+
+@pytest.fixture(autouse=True, params=["at once", "later"])
+def when(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The laws hold whenever the outputs of a step come."""
+    monkeypatch.setattr(Countdown, "is_late", request.param == "later")
 
 
 @pytest.fixture
@@ -70,6 +81,7 @@ def test_a_request_from_start_to_finish(stage: Stage):
     assert stage.slots() == {"slots": 3, "free": 3, "waiting": 0}
 
 
+@pytest.mark.parametrize("when", ["at once"], indirect=True)
 def test_a_request_brings_along_when_each_stage_had_it():
     now = iter(range(100))
     stage = Stage(slots=1, clock=lambda: float(next(now)))
@@ -152,13 +164,56 @@ def test_an_impossible_request_fails_alone(stage: Stage):
 
 
 def test_a_bug_fails_its_step_and_frees_the_slots(stage: Stage):
-    stage.receive(Start("a", {}), Chunk("a", 2))
-    stage.scheduler.step()
+    stage.receive(Start("a", {}), Chunk("a", 3))
+    stage.run_until_heard()
     stage.runner.broken = True
     stage.run()
     assert stage.told == [Failed("a", "RequestFailed", "the stage failed on this request")]
     assert stage.sent[-1] == Abort("a")  # downstream has heard of it, and holds a slot
     assert stage.scheduler.state()["free"] == 3
+
+
+LATER = pytest.mark.parametrize("when", ["later"], indirect=True)
+
+
+@LATER
+def test_a_step_begins_before_the_last_is_handed_on(stage: Stage):
+    stage.receive(Start("a", {}), Chunk("a", 2), Finish("a", "stop"))
+    said = []
+    while stage.scheduler.step():
+        said.append((len(stage.runner.batches), stage.chunks("a")))
+    assert said == [(1, []), (2, [2]), (2, [2, 1])]
+    assert stage.sent[-1] == Finish("a", "stop", {"stage": 2})
+
+
+@LATER
+def test_a_step_that_fails_while_it_is_under_way_fails_its_requests_alone(stage: Stage):
+    stage.receive(Start("a", {"kind": "x"}), Chunk("a", 3), Start("b", {"kind": "y"}))
+    stage.scheduler.step()
+    stage.runner.breaks_later = True
+    stage.receive(Chunk("b", 2), Finish("b", "stop"), Abort("a"), Start("a", {}), Chunk("a", 3))
+    stage.scheduler.step()
+    stage.runner.breaks_later = False
+    stage.run()
+    assert stage.told == [], "who was in that step is gone, and another of the same name is not meant"
+    assert (stage.chunks("a"), stage.chunks("b")) == ([3, 2, 1], [2, 1])
+    stage.receive(Chunk("a", 1))
+    stage.scheduler.step()
+    stage.runner.breaks_later = True
+    stage.scheduler.step()
+    assert stage.told == [Failed("a", "RequestFailed", "the stage failed on this request")]
+    assert stage.slots() == {"slots": 3, "free": 3, "waiting": 0}
+
+
+@LATER
+def test_a_slot_may_be_given_away_while_a_step_with_it_is_under_way():
+    stage = Stage(slots=1)
+    stage.receive(Start("a", {}), Chunk("a", 3))
+    stage.scheduler.step()
+    stage.receive(Abort("a"), Start("a", {}), Chunk("a", 2), Finish("a", "stop"))
+    stage.run()
+    assert stage.runner.batches == [[0], [0], [0]]
+    assert stage.chunks("a") == [2, 1], "what was under way is dropped"
 
 
 def test_an_abort_may_overtake_its_start(stage: Stage):
@@ -209,7 +264,7 @@ def test_any_arrival_order_gives_the_solo_answer_and_frees_every_slot(requests, 
 
 def test_an_abort_goes_on_to_where_the_request_is_known(stage: Stage):
     stage.receive(Start("silent", {}), Start("heard", {}), Chunk("heard", 2))
-    stage.scheduler.step()
+    stage.run_until_heard()
     stage.receive(Abort("silent"), Abort("heard"))
     assert stage.sent == [Start("heard", {}), Chunk("heard", 2), Abort("heard")]
 
@@ -232,19 +287,18 @@ class Hungry(Countdown):
     def __init__(self, slots: int, room: int):
         super().__init__(slots)
         self.pool = torch.zeros(room, 2, 1)
-        self.memory = Pages([self.pool], lambda state: max(state.said + 1, state.expected if not state.said else 0))
+        self.memory = Pages([self.pool], lambda state: max(state.length + 1, state.expected if not state.length else 0))
 
     def open(self, slot: int, params: dict[str, Any]) -> Any:
         state = super().open(slot, params)
-        state.pages, state.parked, state.expected = [], [], params.get("expected", 1)
+        state.pages, state.parked, state.expected, state.length = [], [], params.get("expected", 1), 0
         return state
 
-    def step(self, states: Sequence[Any]) -> list[int | None]:
-        said = super().step(states)
+    def begin(self, states: Sequence[Any]) -> Outputs:
+        said = super().begin(states)
         for state, number in zip(states, said, strict=True):
-            state.length = state.said
-            row = (state.said - 1) // 2, (state.said - 1) % 2
-            self.pool[state.pages[row[0]], row[1]] = number
+            self.pool[state.pages[state.length // 2], state.length % 2] = number
+            state.length += 1
         return said
 
 

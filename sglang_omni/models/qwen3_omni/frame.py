@@ -52,9 +52,9 @@ class Requests:
     def open(self, slot: int, sampling: Sampling, residual: Sampling, seed: int) -> None:
         self.sampler.open(slot, sampling)
         self.residual_sampler.open(slot, residual)
-        self.keys[slot] = seed_key(seed)
-        self.penalties[slot] = sampling.repetition_penalty
-        self.seen[slot] = False
+        self.keys[slot].fill_(seed_key(seed))
+        self.penalties[slot].fill_(sampling.repetition_penalty)
+        self.seen[slot].fill_(False)
 
 
 class Frame(Protocol):
