@@ -10,22 +10,28 @@ import torch
 from torch import Tensor
 
 
-def pinned(values: Tensor) -> Tensor:
-    """A copy of `values`, both on the host."""
+def send(values: Tensor, device: torch.device) -> Tensor:
+    """`values` of the host, on the device."""
+    return _ready(values, device).to(device, non_blocking=True)
+
+
+def write(values: Tensor, place: Tensor) -> None:
+    """`values` of the host, into a tensor on the device."""
+    place.copy_(_ready(values, place.device), non_blocking=True)
+
+
+def _ready(values: Tensor, device: torch.device) -> Tensor:
+    """The same on the host, where the device may fetch it."""
+    if device.type != "cuda":
+        return values
     return torch.empty(values.shape, dtype=values.dtype, pin_memory=True).copy_(values)
 
 
-def send(values: Tensor, device: torch.device) -> Tensor:
-    """`values` of the host, on the device."""
-    if device.type != "cuda":
-        return values.to(device)
-    return pinned(values).to(device, non_blocking=True)
-
-
 def fetch(values: Tensor) -> Callable[[], Tensor]:
-    """Begins to copy `values` to the host. The call of what is returned waits for them."""
+    """Begins to copy `values`, as they are now, to the host. The call of what is returned waits for them."""
     if values.device.type != "cuda":
-        return values.cpu
+        copy = values.to("cpu", copy=True)
+        return lambda: copy
     host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
     host.copy_(values, non_blocking=True)
     copied = torch.cuda.Event()

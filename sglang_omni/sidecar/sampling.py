@@ -34,6 +34,7 @@ class Rows(NamedTuple):
     sharpness: Tensor  # (batch, 1) 1 / temperature
     outside: Tensor  # (batch, width) what to add to the scores: -inf from the row's top_k on
     top_p: Tensor | None  # (batch, 1); may be None if it is 1 for all
+    ties: Tensor  # (vocabulary,) what makes a token come after an equal one before it, and is lost in float32
 
 
 class Sampler:
@@ -44,6 +45,7 @@ class Sampler:
         self.requests = [Sampling()] * slots
         self.parameters = torch.ones(slots, 3, device=device)
         self.ranks = torch.arange(vocabulary, device=device)
+        self.ties = self.ranks.double() * 2.0**-45
 
     def open(self, slot: int, sampling: Sampling) -> None:
         if sampling.temperature <= 0:
@@ -69,16 +71,17 @@ class Sampler:
         sharpness, top_k, top_p = self.parameters.index_select(0, index).split(1, 1)
         beyond = self.ranks[:width] >= top_k
         outside = torch.zeros(beyond.shape, device=index.device).masked_fill_(beyond, -torch.inf)
-        return Rows(width, sharpness, outside, top_p)
+        return Rows(width, sharpness, outside, top_p, self.ties)
 
 
 def draw(logits: Tensor, rows: Rows, uniform: Tensor) -> Tensor:
     """Tokens (batch,) from logits (batch, vocabulary) and one number in [0, 1) each, (batch,)."""
     if rows.width == 1:
         return logits.argmax(-1)
-    scores, tokens = logits.float().topk(rows.width, -1)
+    # `topk` finds equals, of which there are many in bfloat16, in an order that depends on the width
+    scores, tokens = (logits - rows.ties).topk(rows.width, -1)
     # float64: the width is that of the widest row, and must not change how another's shares are rounded
-    cumulated = torch.addcmul(rows.outside, scores, rows.sharpness).softmax(-1, torch.float64).cumsum(-1)
+    cumulated = torch.addcmul(rows.outside, scores.float(), rows.sharpness).softmax(-1, torch.float64).cumsum(-1)
     total = cumulated[:, -1:]
     if rows.top_p is not None:  # up to the first token that reaches top_p
         total = cumulated.masked_fill(cumulated < rows.top_p, torch.inf).amin(-1, True).minimum(total)

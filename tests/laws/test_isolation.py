@@ -48,6 +48,7 @@ def runners(tiny_model: Path, request: pytest.FixtureRequest) -> Iterator[Runner
         if request.param == "as on a GPU":
             talker.is_late = code2wav.is_late = True
             code2wav.row_sizes = buckets(SLOTS)
+            code2wav.capture()
         yield talker, code2wav
 
 

@@ -1,9 +1,10 @@
 """The law of steps on a GPU: the host asks the device for nothing, from what a request says to what is on its way back.
 
-Here the device is one without values: a tensor there has a shape, and whatever needs more than that raises.
+Here the device is one without values: a tensor there has a shape, and whatever needs more than that raises. Where there
+is a GPU, it is asked too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,15 @@ from torch.utils._pytree import tree_leaves
 
 from sglang_omni.layers.company import law
 from sglang_omni.layers.transfer import send
-from sglang_omni.models.qwen3_omni import code2wav_stage, talker_stage
+from sglang_omni.models.qwen3_omni import talker_stage
 from sglang_omni.models.qwen3_omni.code2wav import Code2Wav, Code2WavConfig
 from sglang_omni.models.qwen3_omni.code2wav_stage import Code2WavRunner
 from sglang_omni.models.qwen3_omni.config import omni_config
 from sglang_omni.models.qwen3_omni.talker import Talker
 from sglang_omni.models.qwen3_omni.talker_stage import TalkerRunner
 from sglang_omni.models.spec import StageOptions
-from sglang_omni.sidecar.graphs import Graphs
+from sglang_omni.sidecar import graphs
+from sglang_omni.sidecar.graphs import Eager, Graphs
 from sglang_omni.sidecar.runner import Later
 from tests.models.qwen3_omni.conversations import told
 
@@ -89,7 +91,10 @@ class Event:
 def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
     law()  # which computes
     monkeypatch.setenv("SGLANG_OMNI_KERNELS", "plain")
-    monkeypatch.setattr(Graphs, "prepare", lambda graphs, keys: None)
+    monkeypatch.setattr(graphs, "CudaGraph", lambda call, *_: Eager(call))
+    monkeypatch.setattr(graphs, "_free", lambda device: 0)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: None)
     monkeypatch.setattr(torch.cuda, "Event", Event)
     torch.set_default_dtype(torch.bfloat16)
     yield Device()
@@ -111,7 +116,7 @@ def talker(device: Device, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) ->
 def code2wav(device: Device) -> Code2WavRunner:
     with device.fake, torch.device("cuda"):
         model = Code2Wav(Code2WavConfig(hidden_size=64, num_hidden_layers=1, decoder_dim=64))
-        return Code2WavRunner(StageOptions("", slots=SLOTS), model)
+        return Code2WavRunner(StageOptions("", slots=SLOTS, options={"chunk_frames": [2, 3]}), model)
 
 
 @pytest.mark.parametrize("speech", [{}, {"temperature": 0.0}, {"top_k": 0, "top_p": 0.5}])
@@ -135,12 +140,12 @@ def test_code2wavs_steps(code2wav: Code2WavRunner, device: Device) -> None:
     with device:
         states = [code2wav.open(slot, {}) for slot in (2, 0, 1)]
         for state in states:
-            for _ in range(4):
+            for _ in range(5):
                 code2wav.feed(state, torch.zeros(16, dtype=torch.int64))
         for chunk in range(2):
-            assert code2wav.bucket(states[0]) == (2, chunk == 0)
+            assert code2wav.bucket(states[0]) == (2 + chunk, chunk == 0)
             assert isinstance(code2wav.step(states), Later)
-    assert states[0].frames == 4
+    assert states[0].frames == 5
 
 
 @pytest.mark.parametrize(
@@ -160,3 +165,64 @@ def test_what_waits_is_noticed(device: Device, waits: Any) -> None:
         x = send(torch.zeros(3), CUDA)
         with pytest.raises(WAITS):
             waits(x)
+
+
+needs_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+def heard(step: Callable[[Any], Any], states: list[Any]) -> list[Any]:
+    """What comes of a step that may not wait."""
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        later = step(states)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert isinstance(later, Later)
+    return list(later.wait())
+
+
+def forget(graphs: Graphs[Any]) -> None:
+    """From here on every step is launched kernel by kernel."""
+    assert all(graphs.captured.values()), "all could be captured"
+    graphs.captured = dict.fromkeys(graphs.captured)
+
+
+@needs_a_gpu
+def test_a_talkers_graphs_wait_for_nothing_and_do_what_their_kernels_do(tiny_model: Path) -> None:
+    options = {"prefill_rows": 24, "total_rows": 2048}
+    talker = TalkerRunner(StageOptions(str(tiny_model), device="cuda", slots=SLOTS, options=options))
+
+    def speak() -> list[Tensor]:
+        params = told(tiny_model, "picture").params
+        states = [talker.open(slot, {**params, "speech": {"seed": slot}}) for slot in (2, 0, 1)]
+        frames = []
+        for state in states:
+            talker.feed(state, [5, 6, 7])
+        while states[0].frames < 3:
+            for state in states:
+                talker.memory.give(state)
+            frames += [frame for frame in heard(talker.step, states) if frame is not None]
+        for state in states:
+            talker.memory.release(state)
+        return frames
+
+    captured = speak()
+    forget(talker.frame.graphs)
+    assert torch.equal(torch.stack(captured), torch.stack(speak()))
+
+
+@needs_a_gpu
+def test_code2wavs_graphs_wait_for_nothing_and_do_what_their_kernels_do(tiny_model: Path) -> None:
+    code2wav = Code2WavRunner(StageOptions(str(tiny_model), device="cuda", slots=SLOTS))
+    codes = torch.randint(code2wav.config.codebook_size, (SLOTS, 9, 16), generator=torch.Generator().manual_seed(0))
+
+    def sound() -> list[bytes]:
+        states = [code2wav.open(slot, {}) for slot in (2, 0, 1)]
+        for state, frames in zip(states, codes, strict=True):
+            for frame in frames:
+                code2wav.feed(state, frame)
+        return [chunk for _ in range(4) for chunk in heard(code2wav.step, states)]
+
+    captured = sound()
+    forget(code2wav.graphs)
+    assert captured == sound()

@@ -105,11 +105,16 @@ class Code2WavRunner:
         self.is_late = self.device.type == "cuda"
         self.row_sizes = buckets(self.slots) if self.is_late else range(1, self.slots + 1)
         self.graphs: Graphs[Step] = Graphs(self._step, self._blank, self.device)
-        with torch.inference_mode():
-            self.graphs.prepare(self._usual_steps())
+        if self.is_late:
+            self.capture()
+
+    @torch.inference_mode()
+    def capture(self) -> None:
+        """The steps of whole chunks; others are launched kernel by kernel."""
+        self.graphs.prepare(self._usual_steps())
 
     def _usual_steps(self) -> Iterator[Step]:
-        """Those of whole chunks, from the largest on."""
+        """From the largest on."""
         first, *later = self.chunk_frames
         kinds = [(frames, False) for frames in sorted({*later}, reverse=True)] + [(first, True)]
         for frames, begins in kinds:
