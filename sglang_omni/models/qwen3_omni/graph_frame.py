@@ -64,7 +64,8 @@ class GraphFrame:
         self.known: list[list[int]] = [[] for _ in range(requests.spare)]  # the pages that the device knows, by slot
         self.hidden = torch.zeros(rows, requests.heard.shape[1], dtype=requests.heard.dtype, device=self.device)
         self.graphs: Graphs[Step] = Graphs(self._step, self._blank, self.device)
-        self.graphs.prepare(self._first_steps())
+        with torch.inference_mode():
+            self.graphs.prepare(self._first_steps())
 
     def _kernel(self, pool: Tensor, most: int) -> PagedAttention | None:
         from sglang_omni.kernels.paged_attention.kernel import paged_attention as kernel

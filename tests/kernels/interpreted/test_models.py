@@ -8,8 +8,11 @@ from sglang_omni.layers.activation import SnakeBeta
 from sglang_omni.layers.cache import paged
 from sglang_omni.layers.decoder import Attention
 from sglang_omni.layers.streaming import Stream
+from sglang_omni.models.qwen3_omni import talker_stage
 from sglang_omni.models.qwen3_omni.code2wav import Code2Wav, Code2WavConfig, ResidualUnit
+from sglang_omni.models.qwen3_omni.compiled_frame import Blank
 from sglang_omni.models.qwen3_omni.demo import cached_demo_model
+from sglang_omni.models.qwen3_omni.graph_frame import GraphFrame
 from sglang_omni.models.qwen3_omni.talker import Talker
 from sglang_omni.models.qwen3_omni.talker_stage import PAGE_ROWS, TalkerRunner
 from sglang_omni.models.spec import StageOptions
@@ -47,6 +50,31 @@ def test_a_step_of_the_talker(monkeypatch: pytest.MonkeyPatch) -> None:
         codes.append(talker.code_predictor(hidden, first, lambda logits, group: logits.argmax(-1))[0])
     torch.testing.assert_close(*states, atol=1e-4, rtol=1e-4)
     assert torch.equal(*codes)
+
+
+@torch.inference_mode()
+def test_frames_of_the_talker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two requests, one of which has filled a page."""
+
+    def build() -> GraphFrame:
+        monkeypatch.setattr(GraphFrame, "_first_steps", lambda frame: ())
+        monkeypatch.setattr(talker_stage, "frame", GraphFrame)
+        options = {"total_rows": 4 * PAGE_ROWS}
+        return TalkerRunner(StageOptions(str(cached_demo_model("tiny")), slots=2, options=options)).frame
+
+    frames = with_and_without(monkeypatch, build)
+    assert [frame.kernel is None for frame in frames] == [False, True]
+    codes = []
+    for frame in frames:
+        torch.manual_seed(0)
+        for layer in frame.talker.model.layers:
+            layer.self_attn.pool.normal_()
+        states = [Blank(0, [2], 5), Blank(1, [3, 1], PAGE_ROWS)]
+        for _ in range(2):
+            codes.append(frame.decode(states, [7, 8]).clone())
+            for state in states:
+                state.length, state.position, state.frames = state.length + 1, state.position + 1, state.frames + 1
+    assert torch.equal(torch.stack(codes[:2]), torch.stack(codes[2:]))
 
 
 @torch.inference_mode()
