@@ -241,3 +241,32 @@ def test_an_abort_ends_work_in_all_stages_within_one_step(runners: Runners, tiny
     assert len(stages.sound["given up"]) == heard
     assert stages.is_as_new()
     assert stages.sound["kept"] == alone(runners, asked, tiny_model)[1]
+
+
+def test_a_speech_ends_with_its_last_frame(runners: Runners, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it is cut, for which no frame too many is begun, or says that it ends, which may be seen a frame late."""
+    talker, _ = runners
+    states = []
+    opens = talker.open
+    monkeypatch.setattr(talker, "open", lambda *given: states.append(opens(*given)) or states[-1])
+    asked = Asked("short", 6, True, "ethan", 1, max_frames=10)
+
+    def spoken() -> tuple[list[torch.Tensor], Message]:
+        stages = Stages(runners)
+        for message in asked.messages("one", tiny_model):
+            stages.talker.receive(message)
+        stages.run()
+        assert stages.is_as_new()
+        return stages.codes["one"], stages.over["one"]
+
+    codes, end = spoken()
+    assert states[0].frames == len(codes) == 10
+    assert isinstance(end, Finish)
+    assert (end.reason, end.usage["talker"]) == ("length", 10)
+
+    first = [int(frame[0]) for frame in codes]
+    monkeypatch.setattr(talker, "end_of_speech", first[6])
+    shorter, end = spoken()
+    assert torch.equal(torch.stack(shorter), torch.stack(codes[: first.index(first[6])]))
+    assert isinstance(end, Finish)
+    assert (end.reason, end.usage["talker"]) == ("stop", len(shorter))
