@@ -74,10 +74,10 @@ class GraphFrame:
         few = min(FIRST_PAGES, most)
         for rows in EXAMPLE_ROWS:
             query = pool.new_empty(rows, attention.heads, attention.head_dim).normal_()
-            pages = torch.arange(rows * most, device=self.device).view(rows, most) % len(pool)
+            example = pool.new_empty(rows * few, *pool.shape[1:]).normal_()
+            pages = torch.arange(rows * most, device=self.device).view(rows, most) % len(example)
             lengths = torch.full((rows,), few * self.page_rows // 2, device=self.device)
-            plain = partial(_of_first, few)
-            if not is_faster("paged_attention", plain, kernel, query, pool, pages, lengths):
+            if not is_faster("paged_attention", partial(_of_first, few), kernel, query, example, pages, lengths):
                 return None
         return kernel
 
