@@ -61,9 +61,9 @@ class CudaGraph:
         with torch.cuda.stream(stream):
             call()  # compiles kernels, and lets libraries take what they keep
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.stream(torch.cuda.current_stream()):  # a capture that fails does not give it back
-            with torch.cuda.graph(self.graph, pool=pool, stream=stream):
-                self.output = call()
+        current = torch.cuda.stream(torch.cuda.current_stream())  # which a capture that fails does not give back
+        with current, torch.cuda.graph(self.graph, pool=pool, stream=stream):
+            self.output = call()
 
     def replay(self) -> None:
         self.graph.replay()
