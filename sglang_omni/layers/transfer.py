@@ -1,6 +1,6 @@
 """Values on their way between the host and a device, where neither waits for the other.
 
-Memory of the host that a device copies from or to by itself must be pinned. Torch keeps a pinned block until the copies
+Memory of the host that a GPU copies from or to by itself must be pinned. Torch keeps a pinned block until the copies
 that use it are done, and gives it to the next.
 """
 
@@ -12,18 +12,20 @@ from torch import Tensor
 
 def send(values: Tensor, device: torch.device) -> Tensor:
     """`values` of the host, on the device."""
-    return _ready(values, device).to(device, non_blocking=True)
+    if device.type != "cuda":
+        return values.to(device)
+    return _pinned(values).to(device, non_blocking=True)
 
 
 def write(values: Tensor, place: Tensor) -> None:
     """`values` of the host, into a tensor on the device."""
-    place.copy_(_ready(values, place.device), non_blocking=True)
+    if place.is_cuda:
+        place.copy_(_pinned(values), non_blocking=True)
+    else:
+        place.copy_(values)
 
 
-def _ready(values: Tensor, device: torch.device) -> Tensor:
-    """The same on the host, where the device may fetch it."""
-    if device.type != "cuda":
-        return values
+def _pinned(values: Tensor) -> Tensor:
     return torch.empty(values.shape, dtype=values.dtype, pin_memory=True).copy_(values)
 
 
