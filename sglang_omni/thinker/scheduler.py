@@ -13,7 +13,9 @@ from sglang.srt.runtime_context import get_parallel
 from sglang.srt.sampling.sampling_params import SamplingParams
 from torch import Tensor
 
+from sglang_omni.models import families
 from sglang_omni.plugin import assert_registered, register_sampler
+from sglang_omni.sidecar import ready
 from sglang_omni.sidecar.port import ENVIRONMENT, Outbox
 from sglang_omni.thinker.compiled_decode import compile_decode
 from sglang_omni.thinker.forwarder import Forwarder
@@ -46,9 +48,12 @@ class Scheduler(scheduler.Scheduler):
         register_sampler()
 
     def init_memory_pools(self) -> None:
+        directory = os.environ.get(ENVIRONMENT)
+        if directory is not None and self.server_args.device != "cpu":
+            architecture = self.model_config.hf_config.architectures[0]
+            ready.wait(directory, [stage.name for stage in families()[architecture].stages])
         super().init_memory_pools()
         compile_decode(self.tp_worker.model_runner, self.server_args)
-        directory = os.environ.get(ENVIRONMENT)
         if directory is None:
             return
         runner = self.tp_worker.model_runner
