@@ -4,6 +4,7 @@ import argparse
 import base64
 import io
 import os
+import re
 import time
 import warnings
 import wave
@@ -150,6 +151,19 @@ def measure_server(url: str, options: argparse.Namespace) -> tuple[Figure, Figur
     return alone, together
 
 
+def stages_at_work(log: str, options: argparse.Namespace) -> str:
+    """Of the answers alone, by the server's log: how much of their time a stage computes. The thinker is not in it."""
+    ended = [dict(re.findall(r"(\w+)=(\S+)", line)) for line in log.splitlines() if "] ended request=" in line]
+    alone = ended[options.concurrency :][: options.repeats]
+
+    def mean(field: str) -> float:
+        return sum(float(answer[field]) for answer in alone) / len(alone)
+
+    total, work = mean("total_s"), {name: mean(f"{name}_worked_s") for name in ("talker", "code2wav")}
+    told = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in work.items())
+    return f"of an answer alone, {total:.2f} s   {told}: the busier one {max(work.values()) / total:.0%}"
+
+
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="sgl-omni bench against-transformers", description=__doc__)
     parser.add_argument("--url", help="a running server (default: start one, after transformers is done)")
@@ -172,12 +186,14 @@ def main(arguments: Sequence[str]) -> int:
     model_path = options.model_path or str(cached_demo_model(options.size))
     print(f"{options.text_tokens} text tokens an answer, greedy, {Path(model_path).name}", flush=True)
     reference_alone, reference_row = measure_transformers(model_path, options)
+    at_work = ""
     if options.url:
         alone, together = measure_server(options.url, options)
     else:
         print("  starting the server", flush=True)
-        with serve(["--model-path", model_path]) as server:
+        with serve(["--model-path", model_path, "--log-level", "info"]) as server:
             alone, together = measure_server(server.url, options)
+            at_work = stages_at_work(server.output(), options)
 
     n = options.concurrency
     pairs = zip(together.answers, reference_row.answers, strict=True)
@@ -185,6 +201,8 @@ def main(arguments: Sequence[str]) -> int:
     print(f"transformers, {n} one by one      {reference_row}")
     print(f"sglang-omni, alone              {alone}")
     print(f"sglang-omni, {n} at once          {together}")
+    if at_work:
+        print(at_work)
     print(f"same text as transformers: {sum(ours.text == theirs.text for ours, theirs in pairs)} of {n}")
     print(
         f"speedup: alone {reference_alone.seconds / alone.seconds:.1f}x, "

@@ -39,6 +39,7 @@ def test_a_device_without_room_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     spec = replace(families()["Qwen3OmniMoeForConditionalGeneration"], stages=(Stage("talker", build),))
     monkeypatch.setattr(process, "families", lambda: {"any": spec})
     config = SidecarConfig("any", "talker", str(tmp_path), 0, StageOptions("model"))
-    with pytest.raises(ConfigError, match=r"^cpu has too little memory: CUDA out of memory\. GPU 0 has 1 GiB free; docs"):
+    told = r"^cpu has too little memory: CUDA out of memory\. GPU 0 has 1 GiB free; docs"
+    with pytest.raises(ConfigError, match=told):
         process.serve(config)
     assert not ready.wait(tmp_path, ["talker"], patience=0)
