@@ -141,20 +141,24 @@ def measure_transformers(model_path: str, options: argparse.Namespace) -> tuple[
     return alone, row
 
 
-def measure_server(url: str, options: argparse.Namespace) -> tuple[Figure, Figure]:
+def measure_server(
+    url: str, options: argparse.Namespace, log: Callable[[], str] = lambda: ""
+) -> tuple[Figure, Figure, str]:
+    """The last is what the server logged while it answered alone."""
     server = Server(url, options.text_tokens)
     questions = QUESTIONS[: options.concurrency]
     with ThreadPoolExecutor(options.concurrency) as clients:
         list(clients.map(server.answer, questions))  # warm up
+        before = len(log())
         alone = measure("sglang-omni, alone", options.repeats, lambda: [server.answer(questions[0])])
+        logged = log()[before:]
         together = measure("sglang-omni, at once", options.repeats, lambda: [*clients.map(server.answer, questions)])
-    return alone, together
+    return alone, together, logged
 
 
-def stages_at_work(log: str, options: argparse.Namespace) -> str:
-    """Of the answers alone, by the server's log: how much of their time a stage computes. The thinker is not in it."""
-    ended = [dict(re.findall(r"(\w+)=(\S+)", line)) for line in log.splitlines() if "] ended request=" in line]
-    alone = ended[options.concurrency :][: options.repeats]
+def stages_at_work(log: str) -> str:
+    """By the server's log of answers alone: how much of their time a stage computes. The thinker is not in it."""
+    alone = [dict(re.findall(r"(\w+)=(\S+)", line)) for line in log.splitlines() if "] ended request=" in line]
 
     def mean(field: str) -> float:
         return sum(float(answer[field]) for answer in alone) / len(alone)
@@ -188,12 +192,12 @@ def main(arguments: Sequence[str]) -> int:
     reference_alone, reference_row = measure_transformers(model_path, options)
     at_work = ""
     if options.url:
-        alone, together = measure_server(options.url, options)
+        alone, together, _ = measure_server(options.url, options)
     else:
         print("  starting the server", flush=True)
         with serve(["--model-path", model_path, "--log-level", "info"]) as server:
-            alone, together = measure_server(server.url, options)
-            at_work = stages_at_work(server.output(), options)
+            alone, together, log = measure_server(server.url, options, server.output)
+            at_work = stages_at_work(log)
 
     n = options.concurrency
     pairs = zip(together.answers, reference_row.answers, strict=True)

@@ -104,6 +104,15 @@ def test_a_gate_is_torchs() -> None:
     torch.testing.assert_close(y, mlp.inner(x), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("size", [0.3, 30.0, 900.0])
+def test_snake_is_exact_for_long_waves_too(size: float) -> None:
+    x, (frequency, magnitude) = size * random(2, 3, 1000), random(2, 3, 1, seed=1).abs()
+    y = torch.empty_like(x)
+    compiled.snake(x.numpy(), frequency.numpy(), magnitude.numpy(), y.numpy())
+    wave = (x * frequency).double().sin()
+    torch.testing.assert_close(y, (x + wave * wave * magnitude).float(), atol=1e-6, rtol=2e-6)
+
+
 @pytest.mark.parametrize("normalised", [True, False])
 @torch.inference_mode()
 def test_experts_are_torchs_and_company_changes_no_bit(normalised: bool) -> None:
