@@ -263,6 +263,45 @@ def snake(x: Floats, frequency: Floats, magnitude: Floats, y: Floats) -> None:
 
 
 @compiled
+def convolve(x: Floats, weight: Floats, bias: Floats, dilation: int, y: Floats) -> None:
+    """A convolution of x (batch, inputs, steps + (taps - 1) * dilation) with weight (outputs, inputs, taps), to y
+    (batch, outputs, steps). Every step is summed in the same order, whatever their number. torch.conv1d."""
+    outputs, inputs, taps = weight.shape
+    steps, all = y.shape[2], inputs * taps
+    flat = weight.reshape(outputs, all)
+    for row in range(len(x)):
+        for begin in range(0, steps, 1024):  # as many as stay in the nearest cache
+            length = min(1024, steps - begin)
+            for output in range(outputs):
+                y[row, output, begin : begin + length] = bias[output]
+            for output in range(0, outputs, 2):
+                other = min(output + 1, outputs - 1)
+                a = y[row, output, begin : begin + length]
+                b = y[row, other, begin : begin + length]
+                for n in range(0, all - 3, 4):
+                    x0 = x[row, n // taps, begin + n % taps * dilation :]
+                    x1 = x[row, (n + 1) // taps, begin + (n + 1) % taps * dilation :]
+                    x2 = x[row, (n + 2) // taps, begin + (n + 2) % taps * dilation :]
+                    x3 = x[row, (n + 3) // taps, begin + (n + 3) % taps * dilation :]
+                    a0, a1, a2, a3 = flat[output, n], flat[output, n + 1], flat[output, n + 2], flat[output, n + 3]
+                    b0, b1, b2, b3 = flat[other, n], flat[other, n + 1], flat[other, n + 2], flat[other, n + 3]
+                    if other == output:
+                        for i in range(length):
+                            a[i] = (((a[i] + a0 * x0[i]) + a1 * x1[i]) + a2 * x2[i]) + a3 * x3[i]
+                    else:
+                        for i in range(length):
+                            a[i] = (((a[i] + a0 * x0[i]) + a1 * x1[i]) + a2 * x2[i]) + a3 * x3[i]
+                            b[i] = (((b[i] + b0 * x0[i]) + b1 * x1[i]) + b2 * x2[i]) + b3 * x3[i]
+                for n in range(all - all % 4, all):
+                    x0 = x[row, n // taps, begin + n % taps * dilation :]
+                    for i in range(length):
+                        a[i] += flat[output, n] * x0[i]
+                    if other != output:
+                        for i in range(length):
+                            b[i] += flat[other, n] * x0[i]
+
+
+@compiled
 def route(scores: Floats, active: int, normalised: bool, shares: Floats) -> None:
     """From the router's scores (rows, experts) each row's weight for every expert, 0 for all but its best.
     `SparseMoe`."""
