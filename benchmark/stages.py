@@ -29,7 +29,6 @@ from sglang_omni.models.qwen3_omni.talker import Talker
 from sglang_omni.models.qwen3_omni.talker_stage import Speech, TalkerRunner
 from sglang_omni.models.spec import StageOptions
 
-REPEATS = 5
 STEPS = 20  # of which a repeat's time is the mean
 PROMPT = 200
 CHUNKS = 2, 16
@@ -46,7 +45,7 @@ class Time:
     moved: int = 0
 
 
-def clock(call: Callable[[], object], device: torch.device, steps: int = STEPS) -> float:
+def clock(call: Callable[[], object], device: torch.device, repeats: int, steps: int = STEPS) -> float:
     """Seconds of one call among several, the median of a few repeats, after a warm-up."""
 
     def wait() -> None:
@@ -55,7 +54,7 @@ def clock(call: Callable[[], object], device: torch.device, steps: int = STEPS) 
 
     call()
     times = []
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         wait()
         begun = time.perf_counter()
         for _ in range(steps):
@@ -84,8 +83,9 @@ def randomise(module: nn.Module) -> None:
 class Bench:
     """The stages of a model with random weights on one device."""
 
-    def __init__(self, directory: Path, device: torch.device, dtype: torch.dtype, rows: Sequence[int]):
-        self.directory, self.device, self.dtype, self.rows = directory, device, dtype, rows
+    def __init__(self, directory: Path, device: torch.device, dtype: torch.dtype, rows: Sequence[int], repeats: int):
+        self.directory, self.device, self.dtype = directory, device, dtype
+        self.rows, self.repeats = rows, repeats
 
     def options(self, **options: Any) -> StageOptions:
         name = str(self.dtype).removeprefix("torch.")
@@ -187,10 +187,10 @@ class Bench:
                 yield Time("code2wav, chunk", size, self._clock(step, 5), bytes_of(model.decoder))
 
     def _clock(self, call: Callable[[], object], steps: int = STEPS) -> float:
-        return clock(call, self.device, steps)
+        return clock(call, self.device, self.repeats, steps)
 
 
-def tap_times(hidden: int, dtype: torch.dtype, device: torch.device) -> Iterator[Time]:
+def tap_times(hidden: int, dtype: torch.dtype, device: torch.device, repeats: int) -> Iterator[Time]:
     """What the thinker does for the talker in a prompt's forward pass: one row kept per token."""
     from sglang_omni.thinker.tap import Tap
 
@@ -198,10 +198,10 @@ def tap_times(hidden: int, dtype: torch.dtype, device: torch.device) -> Iterator
     slots = torch.randperm(4 * TAP_ROWS, device=device)[:TAP_ROWS]
     rows = torch.randn(TAP_ROWS, hidden, dtype=dtype, device=device)
     moved = 2 * rows.numel() * rows.element_size()
-    yield Time("thinker, tap", f"{TAP_ROWS} tokens", clock(partial(tap.write, slots, rows), device), moved)
+    yield Time("thinker, tap", f"{TAP_ROWS} tokens", clock(partial(tap.write, slots, rows), device, repeats), moved)
 
 
-def encoder_times() -> Iterator[Time]:
+def encoder_times(repeats: int) -> Iterator[Time]:
     """Of a second of sound, as a stream in chunks of 0.16 s."""
     try:
         from sglang_omni.audio.encode import FORMATS, Encoder
@@ -217,7 +217,7 @@ def encoder_times() -> Iterator[Time]:
                 for begin in range(0, len(sound), 7680):
                     encoder.encode(sound[begin : begin + 7680])
 
-            yield Time(f"{name} encoder", "1 s of sound", clock(encode, torch.device("cpu"), 5))
+            yield Time(f"{name} encoder", "1 s of sound", clock(encode, torch.device("cpu"), repeats, 5))
 
 
 @contextmanager
@@ -236,7 +236,7 @@ def read_bandwidth(device: torch.device) -> float:
     """Bytes a second that a product of one row reads of its weight, from memory."""
     weight = torch.randn(2**29 // 4096 if device.type == "cuda" else 2**26 // 4096, 4096, device=device)
     row = torch.randn(4096, device=device)
-    return weight.numel() * weight.element_size() / clock(lambda: torch.mv(weight, row), device, 5)
+    return weight.numel() * weight.element_size() / clock(lambda: torch.mv(weight, row), device, 5, 5)
 
 
 def page(options: argparse.Namespace, command: str) -> str:
@@ -251,9 +251,9 @@ def page(options: argparse.Namespace, command: str) -> str:
         for mode in ("plain", "auto"):
             with kernels(mode):
                 torch.manual_seed(0)
-                measured[mode] = list(Bench(Path(directory), device, dtype, options.rows).times())
+                measured[mode] = list(Bench(Path(directory), device, dtype, options.rows, options.repeats).times())
         hidden = config.thinker_config.text_config.hidden_size
-        once = [*tap_times(hidden, dtype, device), *encoder_times()]
+        once = [*tap_times(hidden, dtype, device, options.repeats), *encoder_times(options.repeats)]
     table = [
         "| | | plain, ms | ours, ms | speedup | least, ms | of that |",
         "|---|---|---|---|---|---|---|",
@@ -283,6 +283,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--device", default="cuda" if cuda else "cpu", help="(default: %(default)s)")
     parser.add_argument("--dtype", default="bfloat16" if cuda else "float32", help="(default: %(default)s)")
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 8, 32], help="streams in a step (default: 1 8 32)")
+    parser.add_argument("--repeats", type=int, default=5, help="median of so many (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="of a CPU (default: %(default)s)")
     parser.add_argument("--output", type=Path, help="also write the page to this file")
     options = parser.parse_args(arguments)
