@@ -19,8 +19,8 @@ from sglang_omni.layers.compiled import (
 
 
 def compile_decode(runner: Any, server_args: Any) -> None:
-    """Puts `CompiledDecode` in place of the language model's forward in SGLang's `ModelRunner`, on a CPU in float32, where
-    SGLang's layers would do nothing beside."""
+    """Puts `CompiledDecode` in place of the language model's forward in SGLang's `ModelRunner`, on a CPU in float32,
+    where SGLang's layers would do nothing beside."""
     pool = runner.token_to_kv_pool
     plain = (
         server_args.attention_backend in (None, "torch_native")
