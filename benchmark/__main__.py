@@ -10,7 +10,9 @@ BENCHMARKS = {
     "load": "a server under load: first audio, real-time factor, throughput, errors, quality",
     "against-transformers": "spoken answers, beside those of transformers' `generate`",
     "http-layer": "CPU time of the HTTP process, without the model's work",
+    "stages": "a step of each stage by itself, without HTTP, queues and processes",
     "kernels": "each kernel against the plain operations it replaces",
+    "tap": "what the talker's ear costs the thinker in reading prompts",
     "soak": "a server under load for minutes: is everything right, and free after",
     "trace": "when the talker makes frames, for simulations of the chunk policy",
 }

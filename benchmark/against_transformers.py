@@ -4,6 +4,7 @@ import argparse
 import base64
 import io
 import os
+import re
 import time
 import warnings
 import wave
@@ -140,14 +141,31 @@ def measure_transformers(model_path: str, options: argparse.Namespace) -> tuple[
     return alone, row
 
 
-def measure_server(url: str, options: argparse.Namespace) -> tuple[Figure, Figure]:
+def measure_server(
+    url: str, options: argparse.Namespace, log: Callable[[], str] = lambda: ""
+) -> tuple[Figure, Figure, str]:
+    """The last is what the server logged while it answered alone."""
     server = Server(url, options.text_tokens)
     questions = QUESTIONS[: options.concurrency]
     with ThreadPoolExecutor(options.concurrency) as clients:
         list(clients.map(server.answer, questions))  # warm up
+        before = len(log())
         alone = measure("sglang-omni, alone", options.repeats, lambda: [server.answer(questions[0])])
+        logged = log()[before:]
         together = measure("sglang-omni, at once", options.repeats, lambda: [*clients.map(server.answer, questions)])
-    return alone, together
+    return alone, together, logged
+
+
+def stages_at_work(log: str) -> str:
+    """By the server's log of answers alone: how much of their time a stage computes. The thinker is not in it."""
+    alone = [dict(re.findall(r"(\w+)=(\S+)", line)) for line in log.splitlines() if "] ended request=" in line]
+
+    def mean(field: str) -> float:
+        return sum(float(answer[field]) for answer in alone) / len(alone)
+
+    total, work = mean("total_s"), {name: mean(f"{name}_worked_s") for name in ("talker", "code2wav")}
+    told = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in work.items())
+    return f"of an answer alone, {total:.2f} s   {told}: the busier one {max(work.values()) / total:.0%}"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -172,12 +190,14 @@ def main(arguments: Sequence[str]) -> int:
     model_path = options.model_path or str(cached_demo_model(options.size))
     print(f"{options.text_tokens} text tokens an answer, greedy, {Path(model_path).name}", flush=True)
     reference_alone, reference_row = measure_transformers(model_path, options)
+    at_work = ""
     if options.url:
-        alone, together = measure_server(options.url, options)
+        alone, together, _ = measure_server(options.url, options)
     else:
         print("  starting the server", flush=True)
-        with serve(["--model-path", model_path]) as server:
-            alone, together = measure_server(server.url, options)
+        with serve(["--model-path", model_path, "--log-level", "info"]) as server:
+            alone, together, log = measure_server(server.url, options, server.output)
+            at_work = stages_at_work(log)
 
     n = options.concurrency
     pairs = zip(together.answers, reference_row.answers, strict=True)
@@ -185,6 +205,8 @@ def main(arguments: Sequence[str]) -> int:
     print(f"transformers, {n} one by one      {reference_row}")
     print(f"sglang-omni, alone              {alone}")
     print(f"sglang-omni, {n} at once          {together}")
+    if at_work:
+        print(at_work)
     print(f"same text as transformers: {sum(ours.text == theirs.text for ours, theirs in pairs)} of {n}")
     print(
         f"speedup: alone {reference_alone.seconds / alone.seconds:.1f}x, "

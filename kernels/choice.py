@@ -46,10 +46,12 @@ def possible(device: torch.device) -> bool:
 
 def compiles(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether `layers.compiled` is for such tensors, and can be used."""
-    if device.type != "cpu" or dtype != torch.float32 or mode() != "auto" or find_spec("numba") is None:
+    if device.type != "cpu" or dtype != torch.float32 or mode() != "auto":
         return False
-    from sglang_omni.layers.compiled import has_product
-
+    try:
+        from sglang_omni.layers.compiled import has_product
+    except ModuleNotFoundError:  # numba
+        return False
     return has_product()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from sglang_omni.kernels.choice import is_faster, possible
+from sglang_omni.kernels.choice import compiles, is_faster, possible
 
 EXAMPLE_ROWS, EXAMPLE_STEPS = 8, 512
 """Of a step, when a kernel is tried."""
@@ -33,6 +33,9 @@ class SnakeBeta(nn.Module):
 
             x = self.waves(EXAMPLE_ROWS, EXAMPLE_STEPS)
             self.kernel = snake if is_faster("snake", snake_beta, snake, x, *self.frozen) else None
+        elif compiles(self.alpha.device, self.alpha.dtype):
+            self.kernel = compiled_snake
+            compiled_snake(self.waves(1, 1), *self.frozen)  # it is compiled now
 
     def waves(self, rows: int, steps: int) -> Tensor:
         """Random x to try a kernel with: of about one period, since in bfloat16 the plain sine of many is noise."""
@@ -46,3 +49,12 @@ def snake_beta(x: Tensor, frequency: Tensor, magnitude: Tensor) -> Tensor:
     """x (batch, channels, time), factors (channels, 1)."""
     wave = (x * frequency).sin_()
     return torch.addcmul(x, wave * magnitude, wave)
+
+
+def compiled_snake(x: Tensor, frequency: Tensor, magnitude: Tensor) -> Tensor:
+    """As `snake_beta`, on a CPU in float32."""
+    from sglang_omni.layers.compiled import snake
+
+    y = torch.empty(x.shape)
+    snake(x.contiguous().numpy(), frequency.numpy(), magnitude.numpy(), y.numpy())
+    return y

@@ -32,6 +32,8 @@ EXACT = {"contract"}
 SUMS = {"contract", "reassoc", "nsz", "arcp"}  # lets a sum be taken in several lanes
 PRODUCT = "sglang_omni_sgemm"
 MASK = 0xFFFFFFFF
+PI_HIGH = numpy.float32(201 / 64)  # few bits, so that products with small whole numbers are exact
+PI_LOW = numpy.float32(math.pi - 201 / 64)
 
 
 @cache
@@ -238,6 +240,65 @@ def gate(x: Floats, y: Floats) -> None:
         for i in range(size):
             value = x[row, i]
             y[row, i] = value / (numpy.float32(1) + exponential(min(-value, numpy.float32(80)))) * x[row, size + i]
+
+
+@compiled
+def snake(x: Floats, frequency: Floats, magnitude: Floats, y: Floats) -> None:
+    """y = x + sin²(x * frequency) * magnitude of x (batch, channels, time), factors (channels, 1): in one pass where
+    torch takes four. The sine's square has the period pi; the sine is its Taylor series. `activation.snake_beta`."""
+    batch, channels, time = x.shape
+    for row in range(batch):
+        for channel in range(channels):
+            wave, height = frequency[channel, 0], magnitude[channel, 0]
+            for i in range(time):
+                z = x[row, channel, i] * wave
+                turns = numpy.floor(z * numpy.float32(1 / math.pi) + numpy.float32(0.5))
+                z = z - turns * PI_HIGH - turns * PI_LOW
+                q = z * z
+                s = q * numpy.float32(-1 / 39916800) + numpy.float32(1 / 362880)
+                s = q * s - numpy.float32(1 / 5040)
+                s = q * s + numpy.float32(1 / 120)
+                s = z + z * q * (q * s - numpy.float32(1 / 6))
+                y[row, channel, i] = x[row, channel, i] + s * s * height
+
+
+@compiled
+def convolve(x: Floats, weight: Floats, bias: Floats, dilation: int, y: Floats) -> None:
+    """A convolution of x (batch, inputs, steps + (taps - 1) * dilation) with weight (outputs, inputs, taps), to y
+    (batch, outputs, steps). Every step is summed in the same order, whatever their number. torch.conv1d."""
+    outputs, inputs, taps = weight.shape
+    steps, all = y.shape[2], inputs * taps
+    flat = weight.reshape(outputs, all)
+    for row in range(len(x)):
+        for begin in range(0, steps, 1024):  # as many as stay in the nearest cache
+            length = min(1024, steps - begin)
+            for output in range(outputs):
+                y[row, output, begin : begin + length] = bias[output]
+            for output in range(0, outputs, 2):
+                other = min(output + 1, outputs - 1)
+                a = y[row, output, begin : begin + length]
+                b = y[row, other, begin : begin + length]
+                for n in range(0, all - 3, 4):
+                    x0 = x[row, n // taps, begin + n % taps * dilation :]
+                    x1 = x[row, (n + 1) // taps, begin + (n + 1) % taps * dilation :]
+                    x2 = x[row, (n + 2) // taps, begin + (n + 2) % taps * dilation :]
+                    x3 = x[row, (n + 3) // taps, begin + (n + 3) % taps * dilation :]
+                    a0, a1, a2, a3 = flat[output, n], flat[output, n + 1], flat[output, n + 2], flat[output, n + 3]
+                    b0, b1, b2, b3 = flat[other, n], flat[other, n + 1], flat[other, n + 2], flat[other, n + 3]
+                    if other == output:
+                        for i in range(length):
+                            a[i] = (((a[i] + a0 * x0[i]) + a1 * x1[i]) + a2 * x2[i]) + a3 * x3[i]
+                    else:
+                        for i in range(length):
+                            a[i] = (((a[i] + a0 * x0[i]) + a1 * x1[i]) + a2 * x2[i]) + a3 * x3[i]
+                            b[i] = (((b[i] + b0 * x0[i]) + b1 * x1[i]) + b2 * x2[i]) + b3 * x3[i]
+                for n in range(all - all % 4, all):
+                    x0 = x[row, n // taps, begin + n % taps * dilation :]
+                    for i in range(length):
+                        a[i] += flat[output, n] * x0[i]
+                    if other != output:
+                        for i in range(length):
+                            b[i] += flat[other, n] * x0[i]
 
 
 @compiled

@@ -1,9 +1,18 @@
 """Causal convolutions that stream: (batch, channels, time) in and out."""
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
+from sglang_omni.kernels.choice import compiles
 from sglang_omni.layers.company import by_row
 from sglang_omni.layers.streaming import Stream, Tail
+
+FEW_OUTPUTS = 8
+SMALL = 2**17
+"""Products per tap and row up to which the compiled convolution is faster than torch's: most of whose time is overhead
+then, or which is slow in the way it takes for so few outputs or steps."""
 
 
 class CausalConv(nn.Module):
@@ -16,9 +25,27 @@ class CausalConv(nn.Module):
         super().__init__()
         self.conv = nn.Conv1d(in_channels, out_channels, kernel_size, dilation=dilation, groups=groups)
         self.tail = Tail((in_channels, (kernel_size - 1) * dilation))
+        self.compiled: tuple[Any, ...] | None = None  # what the compiled convolution takes beside x
+
+    def freeze(self) -> None:
+        """The weights are final."""
+        weight, bias = self.conv.weight, self.conv.bias
+        if self.conv.groups == 1 and bias is not None and compiles(weight.device, weight.dtype):
+            self.compiled = weight.numpy(), bias.numpy(), self.conv.dilation[0]
+            self._convolve(weight.new_zeros(1, weight.shape[1], self.tail.length + 1))  # it is compiled now
 
     def forward(self, x: Tensor, stream: Stream | None = None) -> Tensor:
-        return by_row(self.conv, self.tail.prepend(x, stream))
+        products = x.shape[2] * self.conv.in_channels * self.conv.out_channels
+        small = self.conv.out_channels <= FEW_OUTPUTS or products <= SMALL
+        x = self.tail.prepend(x, stream)
+        return self._convolve(x) if small and self.compiled else by_row(self.conv, x)
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        from sglang_omni.layers.compiled import convolve
+
+        y = torch.empty(len(x), self.conv.out_channels, x.shape[2] - self.tail.length)
+        convolve(x.contiguous().numpy(), *(self.compiled or ()), y.numpy())
+        return y
 
 
 class CausalTransposedConv(nn.Module):

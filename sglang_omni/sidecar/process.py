@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from sglang_omni.errors import ConfigError, OmniError
 from sglang_omni.models import families
 from sglang_omni.models.spec import StageOptions
+from sglang_omni.sidecar import ready
 from sglang_omni.sidecar.messages import Heartbeat
 from sglang_omni.sidecar.port import HTTP, Inbox, Outbox
 from sglang_omni.sidecar.runner import Runner
@@ -55,7 +56,14 @@ def serve(config: SidecarConfig) -> None:
     spec = families()[config.architecture]
     names = [stage.name for stage in spec.stages]
     place = names.index(config.stage)
-    runner = spec.stages[place].build(config.options)
+    try:
+        runner = spec.stages[place].build(config.options)
+    except torch.OutOfMemoryError as error:
+        raise ConfigError(
+            f"{config.options.device} has too little memory: {str(error).partition('. If reserved')[0]}; "
+            "docs/operations.md tells what a stage takes"
+        ) from None
+    ready.mark(config.sockets, config.stage)
 
     downstream = names[place + 1] if place + 1 < len(names) else HTTP
     run(config.stage, runner, config.sockets, downstream, config.parent)

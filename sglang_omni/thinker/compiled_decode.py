@@ -6,7 +6,6 @@ import numpy
 import torch
 from torch import Tensor, nn
 
-from sglang_omni.kernels.choice import compiles
 from sglang_omni.layers.company import law
 from sglang_omni.layers.compiled import (
     Cache,
@@ -20,12 +19,11 @@ from sglang_omni.layers.compiled import (
 
 
 def compile_decode(runner: Any, server_args: Any) -> None:
-    """Puts `CompiledDecode` in place of the language model's forward in SGLang's `ModelRunner`, where that is the same:
-    on a CPU, in float32, with nothing that SGLang's layers would do beside."""
+    """Puts `CompiledDecode` in place of the language model's forward in SGLang's `ModelRunner`, on a CPU in float32,
+    where SGLang's layers would do nothing beside."""
     pool = runner.token_to_kv_pool
     plain = (
-        compiles(torch.device(runner.device), runner.dtype)
-        and server_args.attention_backend in (None, "torch_native")
+        server_args.attention_backend in (None, "torch_native")
         and server_args.tp_size == server_args.pp_size == server_args.ep_size == server_args.dp_size == 1
         and server_args.quantization is None
         and not server_args.enable_lora

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from sglang.srt.managers import scheduler
 from sglang.srt.managers.io_struct import AbortReq, TokenizedGenerateReqInput
 from sglang.srt.managers.schedule_batch import Req, ScheduleBatch
@@ -13,9 +14,11 @@ from sglang.srt.runtime_context import get_parallel
 from sglang.srt.sampling.sampling_params import SamplingParams
 from torch import Tensor
 
+from sglang_omni.kernels.choice import compiles
+from sglang_omni.models import families
 from sglang_omni.plugin import assert_registered, register_sampler
+from sglang_omni.sidecar import ready
 from sglang_omni.sidecar.port import ENVIRONMENT, Outbox
-from sglang_omni.thinker.compiled_decode import compile_decode
 from sglang_omni.thinker.forwarder import Forwarder
 from sglang_omni.thinker.seeds import seeded
 from sglang_omni.thinker.tap import Tap
@@ -46,12 +49,17 @@ class Scheduler(scheduler.Scheduler):
         register_sampler()
 
     def init_memory_pools(self) -> None:
+        directory, runner = os.environ.get(ENVIRONMENT), self.tp_worker.model_runner
+        if directory is not None and str(runner.device) != "cpu":
+            architecture = self.model_config.hf_config.architectures[0]
+            ready.wait(directory, [stage.name for stage in families()[architecture].stages])
         super().init_memory_pools()
-        compile_decode(self.tp_worker.model_runner, self.server_args)
-        directory = os.environ.get(ENVIRONMENT)
+        if compiles(torch.device(runner.device), runner.dtype):
+            from sglang_omni.thinker.compiled_decode import compile_decode
+
+            compile_decode(runner, self.server_args)
         if directory is None:
             return
-        runner = self.tp_worker.model_runner
         pool = runner.token_to_kv_pool
         tap = Tap(pool.size + pool.page_size, runner.model.hidden_size, runner.dtype, runner.device)
         tap.attach(runner.model.accept_layer)  # on every rank: a layer that is listened to communicates differently

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sglang_omni.benchmark import tap
 from tests.e2e.server import ROOT, Server
 
 
@@ -33,3 +34,10 @@ def test_a_load_is_measured_and_its_answers_are_those_they_get_alone(server: Ser
         assert request["audio"] > request["first_chunk"] > 0
         assert (request["first_token"] is None) == (workload == "speech")
     assert "| equal to its solo run | 6 of 6 |" in (tmp_path / "summary.md").read_text()
+
+
+def test_the_tap_is_measured_in_turns_with_prompts_that_are_not_cached(server: Server):
+    times, tokens = tap.measure([server.url, server.url], words=40, pairs=3)
+    assert [len(each) for each in times] == [3, 3]
+    assert min(map(min, times)) > 0
+    assert tokens > 40

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -100,9 +101,13 @@ def test_more_speeches_than_there_may_be_are_refused_and_those_without_memory_wa
 def test_sigterm_finishes_what_runs_and_leaves_nothing(server: Server):
     whole = httpx.post(f"{server.url}/v1/audio/speech", json=SPEECH, timeout=30).content
     family, left = server.processes(), belongings(server)
-    with httpx.stream("POST", f"{server.url}/v1/audio/speech", json={**SPEECH, "stream": True}, timeout=30) as answer:
+    speech = {"json": {**SPEECH, "stream": True}, "timeout": 30}
+    with ThreadPoolExecutor() as other, httpx.stream("POST", f"{server.url}/v1/audio/speech", **speech) as answer:
         pieces = answer.iter_bytes()
         data = next(pieces)
+        long = hello(max_tokens=600, min_tokens=600, ignore_eos=True)
+        text = other.submit(httpx.post, f"{server.url}/v1/chat/completions", json=long, timeout=30)
+        time.sleep(0.1)
         os.kill(server.process.pid, signal.SIGTERM)
         time.sleep(0.3)
         late = httpx.post(f"{server.url}/v1/chat/completions", json=hello(max_tokens=3), timeout=10)
@@ -111,6 +116,7 @@ def test_sigterm_finishes_what_runs_and_leaves_nothing(server: Server):
         assert "going down" in late.json()["error"]["message"]
         assert server.health()[0] == 503
         data += b"".join(pieces)
+        assert text.result().json()["usage"]["completion_tokens"] == 600
     assert data == whole
     assert server.process.wait(SHUTDOWN_SECONDS + 10) == 0
     wait_until_gone(family)

@@ -23,7 +23,6 @@ from torch.utils._pytree import tree_leaves
 
 from sglang_omni.layers.company import law
 from sglang_omni.layers.transfer import send
-from sglang_omni.models.qwen3_omni import talker_stage
 from sglang_omni.models.qwen3_omni.code2wav import Code2Wav, Code2WavConfig
 from sglang_omni.models.qwen3_omni.code2wav_stage import Code2WavRunner
 from sglang_omni.models.qwen3_omni.config import omni_config
@@ -102,14 +101,14 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
 
 
 @pytest.fixture
-def talker(device: Device, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> TalkerRunner:
+def talker(device: Device, tiny_model: Path) -> TalkerRunner:
     config = omni_config(tiny_model)
     with device.fake, torch.device("cuda"):
         talker = Talker(config.talker_config)
         rows = torch.empty(1000, config.talker_config.text_config.hidden_size)
-    monkeypatch.setattr(talker_stage, "_load", lambda *_: (talker, rows))
+    options = StageOptions(str(tiny_model), device="cuda", slots=SLOTS, options={"prefill_rows": 24})
     with device.fake:
-        return TalkerRunner(StageOptions(str(tiny_model), device="cuda", slots=SLOTS, options={"prefill_rows": 24}))
+        return TalkerRunner(options, (talker, rows))
 
 
 @pytest.fixture

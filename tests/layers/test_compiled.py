@@ -1,5 +1,6 @@
 """What is compiled for a CPU is what the torch layers compute, and no row depends on its company by a bit."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy
@@ -102,6 +103,36 @@ def test_a_gate_is_torchs() -> None:
     y = torch.empty(4, 96)
     compiled.gate(torch.mm(x, mlp.gate_up).numpy(), y.numpy())
     torch.testing.assert_close(y, mlp.inner(x), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "taps", "dilation"), [(5, 3, 7, 9), (8, 1, 7, 1), (4, 6, 1, 1)])
+def test_a_convolution_is_torchs_and_any_cut_of_it_the_same(
+    inputs: int, outputs: int, taps: int, dilation: int
+) -> None:
+    weight, bias = random(outputs, inputs, taps), random(outputs, seed=1)
+    reach = (taps - 1) * dilation
+    x = random(2, inputs, 1500 + reach, seed=2)
+
+    def convolved(x: Tensor) -> Tensor:
+        y = torch.empty(len(x), outputs, x.shape[2] - reach)
+        compiled.convolve(x.contiguous().numpy(), weight.numpy(), bias.numpy(), dilation, y.numpy())
+        return y
+
+    whole = convolved(x)
+    torch.testing.assert_close(whole, torch.conv1d(x, weight, bias, dilation=dilation), atol=1e-4, rtol=1e-4)
+    cuts = [0, 1, 20, 1060, 1500]
+    parts = [convolved(x[..., begin : end + reach]) for begin, end in pairwise(cuts)]
+    assert torch.equal(torch.cat(parts, -1), whole)
+    assert torch.equal(convolved(x[1:])[0], whole[1])
+
+
+@pytest.mark.parametrize("size", [0.3, 30.0, 900.0])
+def test_snake_is_exact_for_long_waves_too(size: float) -> None:
+    x, (frequency, magnitude) = size * random(2, 3, 1000), random(2, 3, 1, seed=1).abs()
+    y = torch.empty_like(x)
+    compiled.snake(x.numpy(), frequency.numpy(), magnitude.numpy(), y.numpy())
+    wave = (x * frequency).double().sin()
+    torch.testing.assert_close(y, (x + wave * wave * magnitude).float(), atol=1e-6, rtol=2e-6)
 
 
 @pytest.mark.parametrize("normalised", [True, False])

@@ -254,7 +254,7 @@ class Code2Wav(nn.Module):
         store(self)
         allocate(self, slots)
         for module in self.modules():
-            if isinstance(module, SnakeBeta):
+            if isinstance(module, SnakeBeta | CausalConv):
                 module.freeze()
         if possible(self.code_embedding.weight.device):
             _, *blocks, _, _ = self.decoder

@@ -110,14 +110,15 @@ class TalkerRunner:
     what it is expected to need, and `prefill_rows` of a prompt that are read in one step (256).
     """
 
-    def __init__(self, options: StageOptions):
+    def __init__(self, options: StageOptions, model: tuple[Talker, Tensor] | None = None):
+        """`model`: a talker and the vocabulary as it reads it, in place of the checkpoint's."""
         self.slots = options.slots
         self.device = torch.device(options.device)
         self.config = omni_config(options.model_path)
         self.max_length = _max_length(options)
         self.prefill_rows = int(options.options.get("prefill_rows", PREFILL_ROWS))
         self.end_of_text = _end_of_text(Path(options.model_path), self.config)
-        self.talker, self.text_rows = _load(options, self.config)
+        self.talker, self.text_rows = model or _load(options, self.config)
         self.talker.prepare(self.slots, -(-_total_rows(options) // PAGE_ROWS) + 1, PAGE_ROWS)
         self.requests = Requests(self.slots, self.talker, self.device)
         self.frame = frame(self.talker, self.text_rows, self.requests, self.max_length)

@@ -1,0 +1,295 @@
+"""How long each stage's step takes by itself, without HTTP, queues and processes: plain, and as the product runs it.
+
+It needs torch, and transformers' config classes; neither SGLang, FlashInfer nor a checkpoint: weights are random, and
+`--size real` has the published model's dimensions.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import nn
+
+from sglang_omni.benchmark import machine
+from sglang_omni.kernels.choice import ENVIRONMENT
+from sglang_omni.models.qwen3_omni.code2wav import Code2Wav, Code2WavConfig
+from sglang_omni.models.qwen3_omni.code2wav_stage import Code2WavRunner
+from sglang_omni.models.qwen3_omni.talker import Talker
+from sglang_omni.models.qwen3_omni.talker_stage import Speech, TalkerRunner
+from sglang_omni.models.spec import StageOptions
+
+STEPS = 20  # of which a repeat's time is the mean
+PROMPT = 200
+CHUNKS = 2, 16
+TAP_ROWS = 2048
+
+
+@dataclass(frozen=True)
+class Time:
+    """Seconds of one step; `moved` are the bytes that it must read at least, 0 where that says nothing."""
+
+    name: str
+    size: str
+    seconds: float
+    moved: int = 0
+
+
+def clock(call: Callable[[], object], device: torch.device, repeats: int, steps: int = STEPS) -> float:
+    """Seconds of one call among several, the median of a few repeats, after a warm-up."""
+
+    def wait() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    call()
+    times = []
+    for _ in range(repeats):
+        wait()
+        begun = time.perf_counter()
+        for _ in range(steps):
+            call()
+        wait()
+        times.append((time.perf_counter() - begun) / steps)
+    return median(times)
+
+
+def bytes_of(module: nn.Module) -> int:
+    tensors = [*module.parameters(), *module.buffers()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" + "s" * (count != 1)
+
+
+def randomise(module: nn.Module) -> None:
+    """Weights of about the size that trained ones have: of other sizes, experts and codes would be less varied."""
+    for parameter in module.parameters():
+        inputs = parameter[0].numel() if parameter.ndim > 1 else 1
+        parameter.data.normal_(std=inputs**-0.5) if inputs > 1 else parameter.data.fill_(1.0)
+
+
+class Bench:
+    """The stages of a model with random weights on one device."""
+
+    def __init__(self, directory: Path, device: torch.device, dtype: torch.dtype, rows: Sequence[int], repeats: int):
+        self.directory, self.device, self.dtype = directory, device, dtype
+        self.rows, self.repeats = rows, repeats
+
+    def options(self, **options: Any) -> StageOptions:
+        name = str(self.dtype).removeprefix("torch.")
+        return StageOptions(str(self.directory), str(self.device), name, max(self.rows), options=options)
+
+    def times(self) -> Iterator[Time]:
+        yield from self.talker()
+        yield from self.code2wav()
+
+    # The talker
+
+    def talker(self) -> Iterator[Time]:
+        from sglang_omni.models.qwen3_omni.config import omni_config
+
+        config = omni_config(self.directory)
+        with torch.device(self.device):
+            talker = Talker(config.talker_config).to(self.dtype)
+        randomise(talker)
+        moved = self._frame_bytes(talker)
+        vocabulary = 1 + max(config.tts_eos_token_id, config.assistant_token_id, config.im_end_token_id)
+        hidden = config.talker_config.text_config.hidden_size
+        text = torch.randn(vocabulary, hidden, dtype=self.dtype, device=self.device)
+        runner = TalkerRunner(self.options(), (talker, text))
+        runner.requests.suppressed[runner.end_of_speech] = True  # it goes on for as long as it is measured
+        prompt = self._prompt(runner)
+        yield Time("talker, prompt", f"{PROMPT} rows", self._prompt_time(runner, prompt))
+        for count in self.rows:
+            states = [self._open(runner, slot, prompt) for slot in range(count)]
+            self._step(runner, states)
+            yield Time(
+                "talker, frame", plural(count, "stream"), self._clock(partial(self._step, runner, states)), moved(count)
+            )
+            states = [self._open(runner, slot, prompt) for slot in range(count)]
+            kept = torch.randn(count, hidden, dtype=self.dtype, device=self.device)
+            predict = partial(runner.frame.speak, states, kept)
+            yield Time("of it, sampling and code predictor", plural(count, "stream"), self._clock(predict))
+            for state in states:
+                runner.memory.release(state)
+
+    def _frame_bytes(self, talker: Talker) -> Callable[[int], int]:
+        """Of the weights that a frame of so many streams reads, each once, but the code predictor's once a group."""
+        text, groups = talker.config.text_config, talker.config.num_code_groups
+        experts = sum(bytes_of(layer.mlp.experts) for layer in talker.model.layers)
+        other = bytes_of(talker.model) - experts - bytes_of(talker.model.codec_embedding) + bytes_of(talker.codec_head)
+        predictor = talker.code_predictor
+        layers = (groups - 1) * sum(bytes_of(layer) for layer in predictor.model.layers) + bytes_of(predictor.lm_head)
+
+        def moved(count: int) -> int:
+            chosen = 1 - (1 - text.num_experts_per_tok / text.num_experts) ** count  # as many as are expected
+            return int(other + experts * chosen + layers)
+
+        return moved
+
+    def _prompt(self, runner: TalkerRunner) -> dict[str, Any]:
+        config = runner.config
+        user = [config.im_start_token_id, config.user_token_id, *[20] * (PROMPT - 13), config.im_end_token_id, 20]
+        ids = torch.tensor([*user, config.im_start_token_id, config.assistant_token_id, 20])
+        media = torch.empty(0, config.talker_config.thinker_hidden_size)
+        return {"prompt_ids": ids, "positions": torch.arange(len(ids)).expand(3, -1), "media_rows": media}
+
+    def _open(self, runner: TalkerRunner, slot: int, prompt: dict[str, Any]) -> Speech:
+        state = runner.open(slot, {**prompt, "speech": {"seed": slot}})
+        runner.feed(state, [20] * 60)
+        self._step(runner, [state])
+        return state
+
+    def _step(self, runner: TalkerRunner, states: Sequence[Speech]) -> None:
+        for state in states:
+            state.reason = None
+            runner.memory.give(state)
+        runner.step(states)
+
+    def _prompt_time(self, runner: TalkerRunner, prompt: dict[str, Any]) -> float:
+        def read() -> None:
+            runner.memory.release(self._open(runner, 0, prompt))
+
+        return self._clock(read, 5)
+
+    # code2wav
+
+    def code2wav(self) -> Iterator[Time]:
+        import json
+
+        config = json.loads((self.directory / "config.json").read_text())["code2wav_config"]
+        with torch.device(self.device):
+            model = Code2Wav(Code2WavConfig.of(config)).to(self.dtype)
+        runner = Code2WavRunner(self.options(), model)
+        codes = torch.randint(0, model.config.codebook_size, (64, model.config.num_quantizers))
+        for count in self.rows:
+            for frames in CHUNKS:
+                states = [runner.open(slot, {"chunk_frames": [frames]}) for slot in range(count)]
+
+                def step(states: list = states, frames: int = frames) -> None:
+                    for state in states:
+                        state.waiting += codes[:frames]
+                    runner.step(states)
+
+                size = f"{plural(count, 'stream')}, {plural(frames, 'frame')}"
+                yield Time("code2wav, chunk", size, self._clock(step, 5), bytes_of(model.decoder))
+
+    def _clock(self, call: Callable[[], object], steps: int = STEPS) -> float:
+        return clock(call, self.device, self.repeats, steps)
+
+
+def tap_times(hidden: int, dtype: torch.dtype, device: torch.device, repeats: int) -> Iterator[Time]:
+    """What the thinker does for the talker in a prompt's forward pass: one row kept per token."""
+    from sglang_omni.thinker.tap import Tap
+
+    tap = Tap(4 * TAP_ROWS, hidden, dtype, device)
+    slots = torch.randperm(4 * TAP_ROWS, device=device)[:TAP_ROWS]
+    rows = torch.randn(TAP_ROWS, hidden, dtype=dtype, device=device)
+    moved = 2 * rows.numel() * rows.element_size()
+    yield Time("thinker, tap", f"{TAP_ROWS} tokens", clock(partial(tap.write, slots, rows), device, repeats), moved)
+
+
+def encoder_times(repeats: int) -> Iterator[Time]:
+    """Of a second of sound, as a stream in chunks of 0.16 s."""
+    try:
+        from sglang_omni.audio.encode import FORMATS, Encoder
+    except ImportError:
+        print("formats of sound are left out: PyAV is not installed", file=sys.stderr)
+        return
+    sound = (torch.randn(24_000) * 3000).to(torch.int16).numpy().tobytes()
+    for name in ("wav", "mp3", "opus", "aac", "flac"):
+        if FORMATS[name].available:
+            encoder = Encoder(name, sample_rate=24_000)
+
+            def encode(encoder: Encoder = encoder) -> None:
+                for begin in range(0, len(sound), 7680):
+                    encoder.encode(sound[begin : begin + 7680])
+
+            yield Time(f"{name} encoder", "1 s of sound", clock(encode, torch.device("cpu"), repeats, 5))
+
+
+@contextmanager
+def kernels(mode: str) -> Iterator[None]:
+    before = os.environ.get(ENVIRONMENT)
+    os.environ[ENVIRONMENT] = mode
+    try:
+        yield
+    finally:
+        os.environ.pop(ENVIRONMENT)
+        if before is not None:
+            os.environ[ENVIRONMENT] = before
+
+
+def read_bandwidth(device: torch.device) -> float:
+    """Bytes a second that a product of one row reads of its weight, from memory."""
+    weight = torch.randn(2**29 // 4096 if device.type == "cuda" else 2**26 // 4096, 4096, device=device)
+    row = torch.randn(4096, device=device)
+    return weight.numel() * weight.element_size() / clock(lambda: torch.mv(weight, row), device, 5, 5)
+
+
+def page(options: argparse.Namespace, command: str) -> str:
+    from sglang_omni.models.qwen3_omni.demo.config import demo_config
+
+    device, dtype = torch.device(options.device), getattr(torch, options.dtype)
+    bandwidth = read_bandwidth(device)
+    config = demo_config(options.size)
+    measured: dict[str, list[Time]] = {}
+    with tempfile.TemporaryDirectory() as directory, torch.inference_mode():
+        config.save_pretrained(directory)
+        for mode in ("plain", "auto"):
+            with kernels(mode):
+                torch.manual_seed(0)
+                measured[mode] = list(Bench(Path(directory), device, dtype, options.rows, options.repeats).times())
+        hidden = config.thinker_config.text_config.hidden_size
+        once = [*tap_times(hidden, dtype, device, options.repeats), *encoder_times(options.repeats)]
+    table = [
+        "| | | plain, ms | ours, ms | speedup | least, ms | of that |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for plain, ours in zip(*measured.values(), strict=True):
+        speedup = f"{plain.seconds / ours.seconds:.1f}"
+        table.append(_line(ours, f"{plain.seconds * 1e3:.2f}", speedup, bandwidth))
+    table += [_line(time, "", "", bandwidth) for time in once]
+    facts = {
+        **machine.facts(command),
+        "weights": f"random, size `{options.size}`, {options.dtype}, on {device}, {options.threads} CPU threads",
+        "bandwidth": f"{bandwidth / 1e9:,.0f} GB/s, of a product with one row",
+    }
+    return "\n".join([machine.table(facts), "", *table])
+
+
+def _line(time: Time, plain: str, speedup: str, bandwidth: float) -> str:
+    least = time.moved / bandwidth
+    limit = f"{least * 1e3:.2f} | {least / time.seconds:.0%}" if time.moved else " | "
+    return f"| {time.name} | {time.size} | {plain} | {time.seconds * 1e3:.2f} | {speedup} | {limit} |"
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="sgl-omni bench stages", description=__doc__)
+    cuda = torch.cuda.is_available()
+    parser.add_argument("--size", default="real" if cuda else "demo", help="tiny, demo, middle or real (%(default)s)")
+    parser.add_argument("--device", default="cuda" if cuda else "cpu", help="(default: %(default)s)")
+    parser.add_argument("--dtype", default="bfloat16" if cuda else "float32", help="(default: %(default)s)")
+    parser.add_argument("--rows", type=int, nargs="+", default=[1, 8, 32], help="streams in a step (default: 1 8 32)")
+    parser.add_argument("--repeats", type=int, default=5, help="median of so many (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="of a CPU (default: %(default)s)")
+    parser.add_argument("--output", type=Path, help="also write the page to this file")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    told = page(options, shlex.join(["sgl-omni", "bench", "stages", *arguments]))
+    print(told)
+    if options.output:
+        options.output.write_text(f"# Stages\n\n{told}\n")
+    return 0
