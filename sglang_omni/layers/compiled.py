@@ -48,6 +48,9 @@ def has_product() -> bool:
     return True
 
 
+has_product()  # before any code that calls it is loaded from numba's cache
+
+
 def _compiler(fastmath: set[str]) -> Callable[[Callable], Any]:
     def compile(function: Callable) -> Any:
         try:
