@@ -54,4 +54,4 @@ def test_an_open_loop_asks_on_time_whoever_is_unanswered():
 
     due = asyncio.run(run())
     assert [moment - due[0] for moment in due] == pytest.approx(times)
-    assert min(late) >= 0
+    assert min(late) > -0.01  # of what a timer resolves
