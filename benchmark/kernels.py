@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,8 @@ from torch import Tensor
 from sglang_omni.benchmark import machine
 from sglang_omni.kernels.timing import seconds
 from sglang_omni.layers.activation import SnakeBeta, snake_beta
+from sglang_omni.layers.cache import Access, ByRow
+from sglang_omni.layers.company import law
 from sglang_omni.layers.decoder import DecoderLayer, GatedMlp
 from sglang_omni.layers.moe import GroupedExperts, SparseMoe
 from sglang_omni.layers.norm import RmsNorm
@@ -213,9 +216,7 @@ def on_cpu() -> Iterator[Case]:
 
 def layer_cases() -> Iterator[Case]:
     """A decoder layer with experts in torch's operations, and compiled."""
-    from sglang_omni.layers.cache import ByRow
-    from sglang_omni.layers.company import law
-    from sglang_omni.layers.compiled import Cache, expert_layer, has_product, lawful
+    from sglang_omni.layers.compiled import Cache, has_product
     from sglang_omni.models.qwen3_omni.compiled_frame import layer_weights
 
     if not has_product():
@@ -254,16 +255,23 @@ def layer_cases() -> Iterator[Case]:
         cos, sin = (part[:, 0, 0].contiguous().numpy() for part in rotation)
         pages, positions = torch.arange(count)[:, None].numpy(), at.numpy()
 
-        def compiled(x=x, cos=cos, sin=sin, pages=pages, positions=positions, count=count) -> Tensor:  # type: ignore
-            y = x.clone()
-            moe = 1e-6, d.active, True
-            expert_layer(y.numpy(), weights, *moe, lawful(), cos, sin, cache, pages, positions)
-            return y[:count]
+        compiled = partial(layer_compiled, x, count, weights, d.active, cos, sin, cache, pages, positions)
+        moved = sum(weight.nbytes for weight in weights)
+        plain = partial(layer_plain, x, count, layer, access)
+        yield Case(f"decoder layer, {length} rows heard", rows(count), plain, compiled, moved)
 
-        def plain(x=x, access=access, count=count) -> Tensor:  # type: ignore
-            return layer(x, access)[:count]
 
-        yield Case(f"decoder layer, {length} rows heard", rows(count), plain, compiled, bytes_of(*layer.parameters()))
+def layer_plain(x: Tensor, count: int, layer: DecoderLayer, access: Access) -> Tensor:
+    return layer(x, access)[:count]
+
+
+def layer_compiled(x: Tensor, count: int, weights: Any, active: int, *where: Any) -> Tensor:
+    """`where`: what `compiled.expert_layer` wants to know of positions and what has been heard."""
+    from sglang_omni.layers.compiled import expert_layer, lawful
+
+    y = x.clone()
+    expert_layer(y.numpy(), weights, 1e-6, active, True, lawful(), *where)
+    return y[:count]
 
 
 def each_expert(

@@ -5,6 +5,7 @@ It needs torch, and transformers' config classes; neither SGLang, FlashInfer nor
 """
 
 import argparse
+import json
 import os
 import shlex
 import sys
@@ -167,8 +168,6 @@ class Bench:
     # code2wav
 
     def code2wav(self) -> Iterator[Time]:
-        import json
-
         config = json.loads((self.directory / "config.json").read_text())["code2wav_config"]
         with torch.device(self.device):
             model = Code2Wav(Code2WavConfig.of(config)).to(self.dtype)
