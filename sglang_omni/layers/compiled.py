@@ -12,6 +12,7 @@ file: numba caches each beside its file, and would not see that one it calls has
 import ctypes
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -87,12 +88,11 @@ class Stack:
     """Weights (inputs, outputs) of several layers, one behind the other in memory: as an array for compiled code, and
     as views of it for torch."""
 
-    def __init__(self, weights: Sequence[Tensor], turn: bool = True):
-        """Without `turn` they are not for products, and stay as they are."""
-        by_output = turn and not law().by_input
-        stacked = torch.stack([weight.mT if by_output else weight for weight in weights]).contiguous()
+    def __init__(self, weights: Sequence[Tensor]):
+        by_input = law().by_input
+        stacked = torch.stack([weight if by_input else weight.mT for weight in weights]).contiguous()
         self.array: Floats = stacked.numpy()
-        self.views = [part.mT if by_output else part for part in stacked]
+        self.views = [part if by_input else part.mT for part in stacked]
 
 
 @compiled
@@ -416,6 +416,27 @@ def expert_layer(
             inner[row] *= numpy.float32(1) / (numpy.float32(1) + math.exp(-scores[row, experts]))
         multiply(inner, layer.shared_down, x, True, shape)
     mix(normed[:count], shares, layer.gate_up, layer.down, shape, x[:count])
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """Decoder layers with experts, each with the cache of its own, and the norm behind them."""
+
+    layers: Sequence[ExpertLayer]
+    caches: Sequence[Cache]
+    norm: Floats
+    eps: float
+    active: int
+    normalised: bool
+
+    def __call__(self, x: Floats, cos: Floats, sin: Floats, pages: Integers, positions: Integers) -> Floats:
+        """As `expert_layer`, of all layers: the normed hidden states (rows of x, hidden). Overwrites x."""
+        for layer, cache in zip(self.layers, self.caches, strict=True):
+            of_layer = layer, self.eps, self.active, self.normalised, lawful()
+            expert_layer(x, *of_layer, cos, sin, cache, pages, positions)
+        hidden = numpy.empty_like(x)
+        normalise(x, self.norm, self.eps, hidden)
+        return hidden
 
 
 @compiled

@@ -7,15 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sglang_omni.layers.company import law
-from sglang_omni.layers.compiled import (
-    Cache,
-    ExpertLayer,
-    Floats,
-    expert_layer,
-    lawful,
-    matrix,
-    normalise,
-)
+from sglang_omni.layers.compiled import Backbone, Cache, ExpertLayer, Floats, matrix
 
 
 def compile_decode(runner: Any, server_args: Any) -> None:
@@ -44,22 +36,23 @@ class CompiledDecode:
         self.embed = model.embed_tokens
         self.req_to_token = req_to_token
         self.cos_sin = model.layers[0].self_attn.rotary_emb.cos_sin_cache
-        self.layers = [_layer(layer) for layer in model.layers]
-        self.caches = [_cache(pool.get_key_buffer(i), pool.get_value_buffer(i)) for i in range(len(self.layers))]
-        config = model.config
-        self.moe = float(config.rms_norm_eps), int(config.num_experts_per_tok), bool(config.norm_topk_prob)
-        self.shape = lawful()
-        self.norm = _scale(model.norm)
+        config, layers = model.config, model.layers
+        self.backbone = Backbone(
+            layers=[_layer(layer) for layer in layers],
+            caches=[_cache(pool.get_key_buffer(i), pool.get_value_buffer(i)) for i in range(len(layers))],
+            norm=_scale(model.norm),
+            eps=float(config.rms_norm_eps),
+            active=int(config.num_experts_per_tok),
+            normalised=bool(config.norm_topk_prob),
+        )
         self._compile()
 
     def _compile(self) -> None:
-        """Before the first request has to wait for it."""
-        hidden, dim = len(self.norm), self.layers[0].scale.shape[1]
+        """Before the first request has to wait for it. What it keeps goes to slot 0, which no request is given."""
+        hidden, dim = len(self.backbone.norm), self.cos_sin.shape[1]
         x, turn = numpy.zeros((law().rows(1), hidden), numpy.float32), numpy.zeros((1, dim), numpy.float32)
-        rows = numpy.zeros((self.caches[0].heads, dim), numpy.float32)
-        cache, place = self.caches[0]._replace(keys=rows, values=rows.copy()), numpy.zeros(1, numpy.int64)
-        expert_layer(x, self.layers[0], *self.moe, self.shape, turn, turn, cache, place[:, None], place)
-        normalise(x, self.norm, self.moe[0], x)
+        place = numpy.zeros(1, numpy.int64)
+        self.backbone(x, turn, turn, place[:, None], place)
 
     def forward(
         self,
@@ -80,10 +73,7 @@ class CompiledDecode:
         cos, sin = torch.cat((cos, cos), -1).numpy(), torch.cat((-sin, sin), -1).numpy()
         places = self.req_to_token[forward_batch.req_pool_indices, : int(lengths.max())].long().numpy()
         places[numpy.arange(count), lengths - 1] = forward_batch.out_cache_loc.numpy()
-        for layer, cache in zip(self.layers, self.caches, strict=True):
-            expert_layer(x, layer, *self.moe, self.shape, cos, sin, cache, places, lengths - 1)
-        hidden = numpy.empty_like(x)
-        normalise(x, self.norm, self.moe[0], hidden)
+        hidden = self.backbone(x, cos, sin, places, lengths - 1)
         return torch.from_numpy(hidden[:count])
 
 

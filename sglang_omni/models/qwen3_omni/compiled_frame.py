@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sglang_omni.layers.company import law, padded
 from sglang_omni.layers.compiled import (
+    Backbone,
     Cache,
     ExpertLayer,
     Floats,
@@ -20,10 +21,8 @@ from sglang_omni.layers.compiled import (
     PredictorWeights,
     Stack,
     draw_frame,
-    expert_layer,
     lawful,
     matrix,
-    normalise,
     rotate,
 )
 from sglang_omni.layers.decoder import DecoderLayer
@@ -51,11 +50,15 @@ class CompiledFrame:
         model = talker.model
         self.text_rows = text_rows.numpy()
         self.groups = talker.config.num_code_groups
-        self.shape = lawful()
-        self.layers = [layer_weights(layer) for layer in model.layers]
-        self.caches = [_cache(layer.self_attn.pool) for layer in model.layers]
-        self.moe = model.norm.eps, model.layers[0].mlp.active, model.layers[0].mlp.normalised
-        self.norm, self.frequencies = model.norm.scale.numpy(), talker.rope.frequencies.numpy()
+        self.backbone = Backbone(
+            layers=[layer_weights(layer) for layer in model.layers],
+            caches=[_cache(layer.self_attn.pool) for layer in model.layers],
+            norm=model.norm.scale.numpy(),
+            eps=model.norm.eps,
+            active=model.layers[0].mlp.active,
+            normalised=model.layers[0].mlp.normalised,
+        )
+        self.frequencies = talker.rope.frequencies.numpy()
         self.head, self.embedding = matrix(talker.codec_head.weight.t()), model.codec_embedding.weight.numpy()
         self.predictor = _predictor(talker.code_predictor)
         self.sampling = FrameSampling(
@@ -84,11 +87,7 @@ class CompiledFrame:
         turns = numpy.array([state.position for state in states], numpy.float32)
         cos, sin = numpy.empty((2, count, 2 * len(self.frequencies)), numpy.float32)
         rotate(turns, self.frequencies, cos, sin)
-        for layer, cache in zip(self.layers, self.caches, strict=True):
-            expert_layer(x, layer, *self.moe, self.shape, cos, sin, cache, pages, positions)
-        hidden = numpy.empty_like(x)
-        normalise(x, self.norm, self.moe[0], hidden)
-        return self.speak(states, torch.from_numpy(hidden))
+        return self.speak(states, torch.from_numpy(self.backbone(x, cos, sin, pages, positions)))
 
     def speak(self, states: Sequence[Row], hidden: Tensor) -> Tensor:
         slots = numpy.array([state.slot for state in states])
@@ -96,7 +95,7 @@ class CompiledFrame:
         codes = numpy.empty((len(states), self.groups), numpy.int64)
         rows = padded(hidden).contiguous().numpy()
         weights = self.head, self.embedding, self.predictor
-        draw_frame(rows, *weights, self.sampling, self.shape, slots, steps, codes)
+        draw_frame(rows, *weights, self.sampling, lawful(), slots, steps, codes)
         return torch.from_numpy(codes)
 
 
@@ -128,8 +127,8 @@ def _predictor(predictor: CodePredictor) -> PredictorWeights:
     layers = predictor.layers
     attentions, mlps = [layer.self_attn for layer in layers], [layer.mlp for layer in layers]
     cos, sin = (torch.cat(parts, 1)[0, :, 0].contiguous() for parts in zip(*predictor.rotations, strict=True))
-    heads, embeddings = Stack(predictor.heads), Stack(predictor.embeddings, turn=False)
-    predictor.heads, predictor.embeddings = heads.views, embeddings.views
+    heads, embeddings = Stack(predictor.heads), torch.stack(predictor.embeddings)
+    predictor.heads, predictor.embeddings = heads.views, list(embeddings)
     return PredictorWeights(
         before=numpy.stack([layer.input_layernorm.scale.numpy() for layer in layers]),
         qkv=_stack(attentions, "qkv"),
@@ -142,7 +141,7 @@ def _predictor(predictor: CodePredictor) -> PredictorWeights:
         cos=cos.numpy(),
         sin=sin.numpy(),
         heads=heads.array,
-        embeddings=embeddings.array,
+        embeddings=embeddings.numpy(),
         eps=predictor.model.norm.eps,
     )
 
