@@ -431,9 +431,9 @@ class Backbone:
 
     def __call__(self, x: Floats, cos: Floats, sin: Floats, pages: Integers, positions: Integers) -> Floats:
         """As `expert_layer`, of all layers: the normed hidden states (rows of x, hidden). Overwrites x."""
-        for layer, cache in zip(self.layers, self.caches, strict=True):
+        for layer, kept in zip(self.layers, self.caches, strict=True):
             of_layer = layer, self.eps, self.active, self.normalised, lawful()
-            expert_layer(x, *of_layer, cos, sin, cache, pages, positions)
+            expert_layer(x, *of_layer, cos, sin, kept, pages, positions)
         hidden = numpy.empty_like(x)
         normalise(x, self.norm, self.eps, hidden)
         return hidden
