@@ -4,7 +4,12 @@ from dataclasses import dataclass, field
 
 from transformers import Qwen3OmniMoeConfig
 
-from sglang_omni.models.qwen3_omni.demo.tokenizer import DEMO_VOCABULARY, PRODUCTION_VOCABULARY, Vocabulary
+from sglang_omni.models.qwen3_omni.demo.tokenizer import (
+    DEMO_VOCABULARY,
+    PRODUCTION_VOCABULARY,
+    TRAINED_VOCABULARY,
+    Vocabulary,
+)
 
 VOICES = {"chelsie": 2301, "ethan": 2302, "aiden": 2303}
 
@@ -80,6 +85,21 @@ SIZES = {
         decoder_channels=192,
         deepstack_layers=(0, 1, 2),
         accept_layer=4,
+    ),
+    "trained": Size(
+        thinker=Stack(192, 5, 6, 2, 32, 192, experts=4, active_experts=2),
+        talker=Stack(256, 6, 8, 2, 32, 192, experts=4, active_experts=2),
+        code_predictor=Stack(256, 2, 8, 4, 32, 512),
+        vision=Stack(96, 4, 3, 3, 32, 192),
+        audio=Stack(128, 3, 4, 4, 32, 384),
+        code2wav=Stack(192, 2, 6, 6, 32, 384),
+        audio_channels=16,
+        decoder_channels=192,
+        deepstack_layers=(0, 1, 2),
+        accept_layer=3,
+        codebook=128,
+        code_groups=8,
+        vocabulary=TRAINED_VOCABULARY,
     ),
     "real": Size(
         thinker=Stack(2048, 48, 32, 4, 128, 768, experts=128, active_experts=8),

@@ -72,16 +72,17 @@ ROLES = ("system", "user", "assistant")
 class Vocabulary:
     """Token text -> id for the tokens that the config names: the three roles and the special tokens.
 
-    `ordinary` is the number of ordinary tokens, `size` the length of the embedding table.
+    `ordinary` is the number of ordinary tokens, `size` the length of the embedding table. A learned token has at most
+    `longest` bytes, unless it is a role.
     """
 
-    def __init__(self, ordinary: int, size: int, roles: dict[str, int] | None = None):
-        self.ordinary, self.size, self._roles = ordinary, size, roles
+    def __init__(self, ordinary: int, size: int, roles: dict[str, int] | None = None, longest: int | None = None):
+        self.ordinary, self.size, self.longest, self._roles = ordinary, size, longest, roles
 
     @cached_property
     def _ids(self) -> dict[str, int]:
         special = {token: self.ordinary + i for i, token in enumerate(SPECIAL_TOKENS)}
-        return special | (self._roles or {role: learned_tokens()[0][role] for role in ROLES})
+        return special | (self._roles or {role: learned_tokens(self)[0][role] for role in ROLES})
 
     def __getitem__(self, token: str) -> int:
         return self._ids[token]
@@ -89,30 +90,47 @@ class Vocabulary:
 
 PRODUCTION_VOCABULARY = Vocabulary(151_643, 152_064, {"system": 8948, "user": 872, "assistant": 77091})
 DEMO_VOCABULARY = Vocabulary(1024 - len(SPECIAL_TOKENS), 1024)
+TRAINED_VOCABULARY = Vocabulary(464 - len(SPECIAL_TOKENS), 464, longest=2)
+"""A talker of a few layers speaks pieces of two letters well: it is given one of them per 80 ms of sound, so whole words
+would run far ahead of what is being said, and single letters behind it."""
 
 
 @cache
-def learned_tokens() -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """The demo's ordinary tokens with their ids, and the merges that make them, by byte-pair encoding.
+def learned_tokens(vocabulary: Vocabulary = DEMO_VOCABULARY) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """A vocabulary's ordinary tokens with their ids, and the merges that make them, by byte-pair encoding.
 
-    The most frequent pair is merged first, of equals the smaller, so every run learns the same.
+    The most frequent pair is merged first, of equals the smaller, so every run learns the same. The pairs that make a
+    role one token come first, or last where others may not become as long.
     """
     text = resources.files(__package__).joinpath("corpus.txt").read_text()
     pieces = Counter(regex.findall(PRETOKENIZE_REGEX, text))
-    pieces.update(dict.fromkeys(ROLES, 1000))  # a role must be one token
+    longest = vocabulary.longest
+    if longest is None:
+        pieces.update(dict.fromkeys(ROLES, 1000))
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     words = {tuple(to_bytes.pre_tokenize_str(piece)[0][0]): count for piece, count in pieces.items()}
+    roles = [tuple(role) for role in ROLES]
     tokens, merges = sorted(pre_tokenizers.ByteLevel.alphabet()), []
-    while len(tokens) < DEMO_VOCABULARY.ordinary:
-        pairs: Counter[tuple[str, str]] = Counter()
-        for word, count in words.items():
-            for pair in itertools.pairwise(word):
-                pairs[pair] += count
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+    while len(tokens) < vocabulary.ordinary:
+        left = vocabulary.ordinary - len(tokens)
+        if left > sum(len(role) - 1 for role in roles) or longest is None:
+            best = _most_frequent(words, longest)
+        else:
+            best = next(role[:2] for role in roles if len(role) > 1)
         tokens.append("".join(best))
         merges.append(best)
         words = {_merge(word, best): count for word, count in words.items()}
+        roles = [_merge(role, best) for role in roles]
     return {token: id for id, token in enumerate(tokens)}, merges
+
+
+def _most_frequent(words: dict[tuple[str, ...], int], longest: int | None) -> tuple[str, str]:
+    pairs: Counter[tuple[str, str]] = Counter()
+    for word, count in words.items():
+        for pair in itertools.pairwise(word):
+            if longest is None or len("".join(pair)) <= longest:
+                pairs[pair] += count
+    return min(pairs, key=lambda pair: (-pairs[pair], pair))
 
 
 def _merge(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
@@ -124,10 +142,10 @@ def _merge(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
     return tuple(merged)
 
 
-def write_tokenizer(directory: Path) -> None:
+def write_tokenizer(directory: Path, vocabulary: Vocabulary = DEMO_VOCABULARY) -> None:
     """Writes `tokenizer.json` and `tokenizer_config.json`."""
-    vocabulary, merges = learned_tokens()
-    tokenizer = Tokenizer(models.BPE(vocab=dict(vocabulary), merges=list(merges)))
+    tokens, merges = learned_tokens(vocabulary)
+    tokenizer = Tokenizer(models.BPE(vocab=dict(tokens), merges=list(merges)))
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
