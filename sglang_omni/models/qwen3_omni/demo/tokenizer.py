@@ -91,8 +91,8 @@ class Vocabulary:
 PRODUCTION_VOCABULARY = Vocabulary(151_643, 152_064, {"system": 8948, "user": 872, "assistant": 77091})
 DEMO_VOCABULARY = Vocabulary(1024 - len(SPECIAL_TOKENS), 1024)
 TRAINED_VOCABULARY = Vocabulary(464 - len(SPECIAL_TOKENS), 464, longest=2)
-"""A talker of a few layers speaks pieces of two letters well: it is given one of them per 80 ms of sound, so whole words
-would run far ahead of what is being said, and single letters behind it."""
+"""Pieces of two letters, for a talker of a few layers: it is given one per 80 ms of sound, so whole words would run far
+ahead of what is being said, and single letters behind it."""
 
 
 @cache
