@@ -46,7 +46,7 @@ class Conversation:
     task: str
     messages: list[dict[str, Any]]
     answer: str
-    media: dict[str, list[Any]] = field(default_factory=dict)
+    media: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,8 @@ class World:
         answers = dialogue.picture_answers(seen.colour, seen.shape, seen.number)
         about = rng.choices(list(answers), [1, 1, 2, 2])[0]
         question: Any = {"type": "text", "text": dialogue.about(PICTURE_QUESTIONS[about], rng, self.split)}
-        answer, media = answers[about], {"images": [seen.image]}
+        answer = answers[about]
+        media: dict[str, Any] = {"images": [seen.image]}
         kind = rng.random()
         if kind < 0.2:
             words, sound = self.phrase_sound(rng, self.about_pictures)
@@ -191,7 +192,7 @@ def spoken_answer(words: str) -> str:
 
 
 def _float(clip: Clip) -> Sound:
-    return clip.samples.astype(np.float32) / 32768
+    return clip.samples.astype(np.float32) / np.float32(32768)
 
 
 def patches(image: Image.Image, reader: Qwen3OmniMoeProcessor) -> tuple[Tensor, Tensor]:

@@ -76,7 +76,7 @@ def hearing(n: int, seed: int = 0) -> list[Item]:
     items = []
     for i in range(n):
         clip = _clip(rng, digits=i % 2 == 0)
-        room = sounds.in_a_room(clip.samples.astype(np.float32) / 32768, rng, "held_out")
+        room = sounds.in_a_room(clip.samples.astype(np.float32) / np.float32(32768), rng, "held_out")
         task = "digits" if i % 2 == 0 else "commands"
         items.append(Item(task, _said([audio(room)]), (spoken_answer(clip.words),)))
     return items
@@ -87,7 +87,8 @@ def human() -> list[Item]:
     items = []
     for name, words in RECORDINGS:
         data = (HUMAN / name).read_bytes()
-        sound = sounds.read_wave(data) if name.endswith(".wav") else np.frombuffer(data, np.int16) / np.float32(32768)
+        raw = np.frombuffer(data, np.int16).astype(np.float32) / np.float32(32768)
+        sound = sounds.read_wave(data) if name.endswith(".wav") else raw
         items.append(Item("human", _said([audio(sound)]), (spoken_answer(words),)))
     return items
 

@@ -81,7 +81,7 @@ def read_wave(data: bytes) -> Sound:
     with wave.open(io.BytesIO(data)) as file:
         rate = file.getframerate()
         samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
-    return samples if rate == RATE else np.asarray(signal.resample_poly(samples, RATE, rate), np.float32)
+    return (samples if rate == RATE else signal.resample_poly(samples, RATE, rate)).astype(np.float32)
 
 
 def write_wave(sound: Sound) -> bytes:
