@@ -234,7 +234,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     work: Path = options.work
-    reader = processor(work / "processor")
+    work.mkdir(parents=True, exist_ok=True)
+    reader = processor()
     if not (work / "clips.npz").exists():
         say("synthesising the sounds")
         sounds.save(sounds.clips(), work / "clips.npz")

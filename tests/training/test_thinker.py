@@ -14,8 +14,8 @@ from training.thinker import new_thinker, scores
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory):
-    return processor(tmp_path_factory.mktemp("processor"))
+def reader():
+    return processor()
 
 
 @pytest.fixture(scope="module")
