@@ -137,7 +137,7 @@ def _background(width: int, height: int, paints: list[Colour], rng: random.Rando
     canvas = (1 - share) * np.array(start) + share * np.array(end)
     if rng.random() < 0.4:
         noise = np.random.default_rng(rng.getrandbits(32))
-        canvas = canvas + rng.uniform(3, 22) * noise.standard_normal((height, width, 1 if rng.random() < 0.5 else 3))
+        canvas = canvas + rng.uniform(3, 14) * noise.standard_normal((height, width, 1 if rng.random() < 0.5 else 3))
     return Image.fromarray(np.clip(canvas, 0, 255).astype(np.uint8))
 
 
@@ -164,10 +164,10 @@ def _places(number: int, width: int, height: int, rng: random.Random) -> Places:
     side = min(width, height)
     largest = {1: 0.42, 2: 0.3, 3: 0.24, 4: 0.21, 5: 0.19}[number]
     while True:
-        alike = rng.uniform(0.1, largest) * side
+        alike = rng.uniform(0.13, largest) * side
         places: Places = []
         for _ in range(60):
-            radius = max(alike * rng.uniform(0.8, 1.1), 9.0)
+            radius = max(alike * rng.uniform(0.85, 1.1), 11.0)
             x, y = rng.uniform(radius + 2, width - radius - 2), rng.uniform(radius + 2, height - radius - 2)
             if all(math.dist((x, y), other[:2]) > radius + other[2] + 5 for other in places):
                 places.append((x, y, radius))

@@ -165,7 +165,7 @@ def teach(
         return answered(thinker, batches[0]) + 2 * answered(thinker, batches[1])
 
     def after(step: int) -> None:
-        if (step + 1) % 300 == 0:
+        if (step + 1) % 250 == 0:
             thinker.eval()
             say(f"held out after {step + 1}: {rates(thinker, checks)}")
             thinker.train()
