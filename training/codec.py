@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import Qwen3OmniMoeConfig
 from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import Qwen3OmniMoeCode2Wav
 
-from training.loop import Loop, Steps
+from training.loop import Checkpoint, train
 from training.speech import FRAME, SAMPLE_RATE, read_speech
 
 UTTERANCES = 1600
@@ -30,6 +30,7 @@ RESOLUTIONS = (512, 40), (1024, 80), (2048, 128)
 """Samples of a window, and mel bands."""
 
 ENCODER_HOP = FRAME // 4
+PEAK_RATE = 1e-3
 
 
 class LogMel(nn.Module):
@@ -205,23 +206,18 @@ def train_codec(config: Qwen3OmniMoeConfig, work: Path, steps: int) -> None:
     torch.manual_seed(0)
     sounds = [torch.from_numpy(u.waveform) for u, _ in zip(read_speech(work), range(UTTERANCES), strict=False)]
     codec, loss_of = Codec(config), SpectralLoss()
-    optimizer = torch.optim.AdamW(codec.parameters(), 1e-3, betas=(0.8, 0.99), weight_decay=1e-3)
     begin = int(WITHOUT_QUANTISER * steps)
 
-    def step(number: int) -> dict[str, float]:
-        if number == begin:
+    def loss(step: int) -> Tensor:
+        torch.manual_seed(step)
+        if step == begin:
             with torch.no_grad():
                 codec.quantiser.start(torch.cat([codec.encoder(sound[None])[0] for sound in sounds[:400]]))
         wanted = _crops(sounds)
-        made, commitment = codec(wanted, number >= begin)
-        loss = loss_of(made, wanted[:, : made.shape[1]])
-        optimizer.zero_grad()
-        (loss + 0.25 * commitment).backward()
-        nn.utils.clip_grad_norm_(codec.parameters(), 2.0)
-        optimizer.step()
-        return {"loss": loss.item(), "commitment": commitment.item()}
+        made, commitment = codec(wanted, step >= begin)
+        return loss_of(made, wanted[:, : made.shape[1]]) + 0.25 * commitment
 
-    Loop(work / "codec.pt", codec, optimizer, Steps(steps, 1e-3, warm_up=50)).run(step)
+    train(codec, loss, steps, PEAK_RATE, Checkpoint(work / "codec.pt"))
 
 
 def _crops(sounds: list[Tensor]) -> Tensor:
