@@ -599,13 +599,14 @@ def _repeat(rng: random.Random, split: Split) -> tuple[str, str]:
 
 
 THINGS = (
-    "France Spain Germany Italy China India Brazil Egypt Canada Japan Rome London Paris Berlin money gold silver water "
-    "fire wood iron music history physics love war peace time space life death bread cheese apples bananas soup rice "
-    "tea coffee milk sugar salt a horse a dog a cat a bird a fish a tiger an elephant a mouse a tree a flower a garden a "
-    "house a car a train a ship a plane a bicycle a computer a phone a book a film a song a poem a game football "
-    "tennis chess the moon the sun the sea the river the mountain the weather the president the king the queen my mother my "
-    "father my brother my doctor the teacher the school the shop the market the bank the airport the station Mars "
-    "Shakespeare Mozart Newton Einstein Napoleon the internet the government the law the universe electricity"
+    "France Spain Germany Italy China India Brazil Egypt Canada Japan Rome London Paris Berlin money gold silver "
+    "water fire wood iron music history physics love war peace time space life death bread cheese apples bananas "
+    "soup rice tea coffee milk sugar salt a horse a dog a cat a bird a fish a tiger an elephant a mouse a tree a "
+    "flower a garden a house a car a train a ship a plane a bicycle a computer a phone a book a film a song a "
+    "poem a game football tennis chess the moon the sun the sea the river the mountain the weather the president "
+    "the king the queen my mother my father my brother my doctor the teacher the school the shop the market the "
+    "bank the airport the station Mars Shakespeare Mozart Newton Einstein Napoleon the internet the government "
+    "the law the universe electricity"
 )
 UNKNOWN_THINGS = tuple(re.sub(r"\b(a|an|the|my) ", r"\1_", THINGS).split())
 UNKNOWN_QUESTIONS = (

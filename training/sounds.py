@@ -27,11 +27,14 @@ Sound = NDArray[np.float32]
 """(samples,) at 16 kHz."""
 
 ESPEAK_ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-029", "en-us-nyc")
+TRAINED_VARIANTS = (
+    "m1 m3 m4 m6 m7 m8 f1 f2 f5 Andy Annie Gene Michael steph paul Mario belinda adam caleb grandma quincy "
+    "klatt4 norbert pablo rob shelby victor Denis Diogo max miguel"
+)
 ESPEAK_VARIANTS: dict[Split, tuple[str, ...]] = {
     "train": (
         "",
-        *"m1 m3 m4 m6 m7 m8 f1 f2 f5 Andy Annie Gene Michael steph paul Mario belinda adam caleb grandma quincy".split(),
-        *"klatt4 norbert pablo rob shelby victor Denis Diogo max miguel".split(),
+        *TRAINED_VARIANTS.split(),
     ),
     "held_out": ("m2", "m5", "f3", "f4", "ed", "linda", "david", "Lee"),
 }
@@ -78,7 +81,7 @@ def read_wave(data: bytes) -> Sound:
     with wave.open(io.BytesIO(data)) as file:
         rate = file.getframerate()
         samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
-    return samples if rate == RATE else signal.resample_poly(samples, RATE, rate).astype(np.float32)
+    return (samples if rate == RATE else signal.resample_poly(samples, RATE, rate)).astype(np.float32)
 
 
 def write_wave(sound: Sound) -> bytes:
@@ -109,6 +112,10 @@ def digits(rng: random.Random) -> tuple[str, str]:
     return separator.join(said), " ".join(meant)
 
 
+def clip(said: str, meant: str, voice: str, rng: random.Random, split: Split) -> Clip:
+    return Clip(meant, voice, _int16(trimmed(synthesise(said, voice, rng, split))))
+
+
 def clips(seed: int = 0, digit_strings: int = 3600, rounds: int = 30) -> list[Clip]:
     """All clean clips that training uses, some two minutes of two cores; every spoken sentence in `rounds` voices."""
     rng = random.Random(seed)
@@ -122,11 +129,10 @@ def clips(seed: int = 0, digit_strings: int = 3600, rounds: int = 30) -> list[Cl
     ]
 
     def make(job: tuple[str, str, str, random.Random]) -> Clip:
-        said, meant, voice, own = job
-        return Clip(meant, voice, _int16(trimmed(synthesise(said, voice, own, "train"))))
+        return clip(*job, "train")
 
     with ThreadPoolExecutor(2) as pool:
-        return [clip for clip in pool.map(make, jobs) if len(clip.samples) > RATE // 10]
+        return [made for made in pool.map(make, jobs) if len(made.samples) > RATE // 10]
 
 
 def save(made: list[Clip], path: Path) -> None:

@@ -1,0 +1,121 @@
+"""What the trained demo model is judged by: wordings, pictures, voices and noises it was not trained with.
+
+Every item is a request to the server and the answers that count as right; the same numbers give the same items.
+"""
+
+import base64
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training import dialogue as world
+from training import pictures, sounds
+from training.dialogue import PICTURE_QUESTIONS, VIDEO_QUESTIONS
+from training.examples import spoken_answer
+
+HUMAN = Path("/usr/share/pocketsphinx/test/data")
+"""Recordings of people, from Debian's `pocketsphinx-testdata`."""
+
+RECORDINGS = (
+    ("tidigits/dhd.2934z.raw", "two nine three four zero"),
+    ("cards/004.wav", "five five"),
+    ("goforward.raw", "go forward"),
+)
+"""Of them, those that say nothing but digits or a command that the model knows."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """`messages` as the chat route takes them, media as data URIs."""
+
+    task: str
+    messages: list[dict[str, Any]]
+    accepted: tuple[str, ...]
+
+
+def dialogue(n: int, seed: int = 0) -> list[Item]:
+    """Questions in text, of all tasks in turn."""
+    rng = random.Random(f"dialogue {seed}")
+    tasks = list(world.TASKS)
+    questions = [world.ask_about(tasks[i % len(tasks)], rng, "held_out") for i in range(n)]
+    return [Item(one.task, _said(one.text), one.accepted) for one in questions]
+
+
+def vision(n: int, seed: int = 0) -> list[Item]:
+    """A picture and a question about its colour, shape, number or all, in turn."""
+    rng = random.Random(f"vision {seed}")
+    items = []
+    for i in range(n):
+        seen = pictures.picture(rng)
+        answers = world.picture_answers(seen.colour, seen.shape, seen.number)
+        task = list(answers)[i % len(answers)]
+        image = {"type": "image_url", "image_url": {"url": _uri("image/png", pictures.png(seen.image))}}
+        text = world.about(PICTURE_QUESTIONS[task], rng, "held_out")
+        items.append(Item(task, _said([image, {"type": "text", "text": text}]), (answers[task],)))
+    return items
+
+
+def videos(n: int, seed: int = 0) -> list[Item]:
+    """Two seconds in which a colour changes, or does not."""
+    rng = random.Random(f"videos {seed}")
+    items = []
+    for _ in range(n):
+        film = pictures.film(rng)
+        video = {"type": "video_url", "video_url": {"url": _uri("video/mp4", pictures.mp4(film))}}
+        text = {"type": "text", "text": world.about(VIDEO_QUESTIONS, rng, "held_out")}
+        items.append(Item("video", _said([video, text]), (world.video_answer(film.before, film.after),)))
+    return items
+
+
+def hearing(n: int, seed: int = 0) -> list[Item]:
+    """Digits, and commands and questions, in turn: in voices, speeds and noises kept for this."""
+    rng = random.Random(f"hearing {seed}")
+    items = []
+    for i in range(n):
+        clip = _clip(rng, digits=i % 2 == 0)
+        room = sounds.in_a_room(clip.samples.astype(np.float32) / np.float32(32768), rng, "held_out")
+        task = "digits" if i % 2 == 0 else "commands"
+        items.append(Item(task, _said([audio(room)]), (spoken_answer(clip.words),)))
+    return items
+
+
+def human() -> list[Item]:
+    """Recordings of people; too few for more than an impression."""
+    items = []
+    for name, words in RECORDINGS:
+        data = (HUMAN / name).read_bytes()
+        raw = np.frombuffer(data, np.int16).astype(np.float32) / np.float32(32768)
+        sound = sounds.read_wave(data) if name.endswith(".wav") else raw
+        items.append(Item("human", _said([audio(sound)]), (spoken_answer(words),)))
+    return items
+
+
+def held_out_clips(n: int = 400) -> list[sounds.Clip]:
+    """Clean clips of the held-out voices; the recipe looks at them to say how it gets on."""
+    rng = random.Random("held-out clips")
+    return [_clip(rng, digits=i % 2 == 0) for i in range(n)]
+
+
+def _clip(rng: random.Random, digits: bool) -> sounds.Clip:
+    voices, weights = zip(*sounds.VOICES["held_out"], strict=True)
+    phrase = rng.choice(sounds.SPOKEN)
+    said, meant = sounds.digits(rng) if digits else (phrase, phrase)
+    voice = rng.choices(voices, weights)[0]
+    return sounds.clip(said, meant, voice, rng, "held_out")
+
+
+def audio(sound: sounds.Sound) -> dict[str, Any]:
+    """A part of a message."""
+    data = base64.b64encode(sounds.write_wave(sound)).decode()
+    return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _said(content: Any) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": content}]

@@ -1,0 +1,75 @@
+"""Steps of gradient descent that can be stopped at any time and go on where they were."""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+WARMUP = 100
+SAVE_EVERY = 120.0
+"""Seconds."""
+
+
+class Checkpoint:
+    """What a run has reached, in a file."""
+
+    def __init__(self, path: Path):
+        self.path, self.saved = path, time.monotonic()
+
+    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+        """Returns the step to go on from."""
+        if not self.path.exists():
+            return 0
+        state = torch.load(self.path, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        return int(state["step"])
+
+    def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, now: bool = False) -> None:
+        if now or time.monotonic() - self.saved > SAVE_EVERY:
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+            torch.save(state, self.path.with_suffix(".new"))
+            self.path.with_suffix(".new").rename(self.path)
+            self.saved = time.monotonic()
+
+
+def train(
+    model: nn.Module,
+    loss: Callable[[int], Tensor],
+    steps: int,
+    rate: float,
+    checkpoint: Checkpoint,
+    say: Callable[[str], None] = print,
+    slower: tuple[str, ...] = (),
+    after_step: Callable[[int], None] | None = None,
+) -> None:
+    """AdamW with a warm-up and a cosine to nought. `loss` of a step depends on nothing but the step and the model;
+    parameters whose names start with one of `slower` learn at a third of the rate."""
+    trained = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
+    held_back = [value for name, value in trained if slower and name.startswith(slower)]
+    others = [value for name, value in trained if not (slower and name.startswith(slower))]
+    groups = [{"params": others, "scale": 1.0}, {"params": held_back, "scale": 1 / 3}]
+    optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
+    first = checkpoint.load(model, optimizer)
+    model.train()
+    mean, began = 0.0, time.monotonic()
+    for step in range(first, steps):
+        now = rate * min((step + 1) / WARMUP, 0.5 + 0.5 * math.cos(math.pi * step / steps))
+        for group in optimizer.param_groups:
+            group["lr"] = now * group["scale"]
+        value = loss(step)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        nn.utils.clip_grad_norm_([value for _, value in trained], 1.0)
+        optimizer.step()
+        mean = value.item() if step == first else 0.98 * mean + 0.02 * value.item()
+        if step % 50 == 0:
+            pace = (time.monotonic() - began) / (step - first + 1)
+            say(f"{checkpoint.path.stem} {step}/{steps}: loss {mean:.4f}, {pace:.2f} s a step")
+        checkpoint.save(model, optimizer, step + 1, now=step + 1 == steps)
+        if after_step:
+            after_step(step)
+    model.eval()

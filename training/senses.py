@@ -1,0 +1,156 @@
+"""The thinker's ear and eye, taught alone before the whole: far cheaper steps, and labels that say where things are.
+
+What reads their outputs here is thrown away; the whole model is then trained on answers alone.
+"""
+
+import random
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, ctc_loss
+from transformers import Qwen3OmniMoeProcessor, Qwen3OmniMoeThinkerForConditionalGeneration
+
+from training import pictures
+from training.dialogue import COLOURS, NUMBERS, SHAPES
+from training.examples import World, mel, patches
+from training.loop import Checkpoint, train
+from training.sounds import SPOKEN
+
+WORDS = sorted({word for phrase in (*SPOKEN, *NUMBERS[:10]) for word in phrase.split()})
+SOUNDS = PICTURES = 32
+"""Of a batch."""
+
+
+class Ear(nn.Module):
+    """The audio tower and what spells the words it hears, one of `WORDS` or none in each 80 ms."""
+
+    def __init__(self, thinker: Qwen3OmniMoeThinkerForConditionalGeneration):
+        super().__init__()
+        self.tower = thinker.audio_tower
+        self.words = nn.Linear(thinker.config.text_config.hidden_size, len(WORDS) + 1)
+
+    def forward(self, sounds: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """From spectrograms (mel bins, frames) to log-probabilities (time, sounds, words + 1) and lengths (sounds,)."""
+        lengths = torch.tensor([sound.shape[1] for sound in sounds])
+        rows = self.tower(torch.cat(sounds, 1), feature_lens=lengths).last_hidden_state
+        counts = torch.tensor([_rows(int(length)) for length in lengths])
+        scores = self.words(rows).log_softmax(-1).split(counts.tolist())
+        return nn.utils.rnn.pad_sequence(list(scores)), counts
+
+
+def _rows(frames: int) -> int:
+    """How many rows the tower makes of so many frames: 13 of each whole 100."""
+    return 13 * (frames // 100) + (frames % 100 + 7) // 8
+
+
+def spelled(scores: Tensor, lengths: Tensor) -> list[str]:
+    """The likeliest words."""
+    best = scores.argmax(-1).T.tolist()
+    rows = [row[:length] for row, length in zip(best, lengths.tolist(), strict=True)]
+    return [" ".join(WORDS[b - 1] for a, b in pairwise([0, *row]) if b and a != b) for row in rows]
+
+
+class Eye(nn.Module):
+    """The vision tower and what tells of every 32 x 32 pixels how many objects have their centre there, and which."""
+
+    MOST = 3
+
+    def __init__(self, thinker: Qwen3OmniMoeThinkerForConditionalGeneration):
+        super().__init__()
+        self.tower = thinker.visual
+        self.head = nn.Linear(thinker.config.text_config.hidden_size, self.MOST + 1 + len(COLOURS) + len(SHAPES))
+
+    def forward(self, values: Tensor, grids: Tensor) -> tuple[Tensor, ...]:
+        """Scores (tokens, ...) of the number, the colour and the shape."""
+        rows = self.tower(values, grid_thw=grids).pooler_output
+        return self.head(rows).split([self.MOST + 1, len(COLOURS), len(SHAPES)], -1)
+
+
+def _centres(seen: pictures.Picture, grid: Tensor) -> Tensor:
+    """How many centres lie in each of a picture's tokens."""
+    _, height, width = (grid[0] // torch.tensor([1, 2, 2])).tolist()
+    count = torch.zeros(height, width, dtype=torch.long)
+    for x, y, _ in seen.places:
+        count[int(y / seen.image.height * height), int(x / seen.image.width * width)] += 1
+    return count.flatten().clamp_max(Eye.MOST)
+
+
+def teach_ear(
+    thinker: Qwen3OmniMoeThinkerForConditionalGeneration,
+    reader: Qwen3OmniMoeProcessor,
+    world: World,
+    steps: int,
+    work: Path,
+    say: Callable[[str], None] = print,
+) -> None:
+    torch.manual_seed(1)
+    ear = Ear(thinker)
+
+    def loss(step: int) -> Tensor:
+        rng = random.Random(f"ear {step}")
+        drawn = sorted((world.sound(rng) for _ in range(SOUNDS)), key=lambda one: len(one[1]))
+        heard = [mask(mel(sound, reader), rng) for _, sound in drawn]
+        scores, lengths = ear(heard)
+        targets = [[WORDS.index(word) + 1 for word in words.split()] for words, _ in drawn]
+        if step % 100 == 0:
+            right = sum(a == b for a, (b, _) in zip(spelled(scores, lengths), drawn, strict=True))
+            say(f"ear {step}: {right / SOUNDS:.0%} of the batch's sounds right")
+        flat = torch.tensor([word for target in targets for word in target])
+        return ctc_loss(scores, flat, lengths, torch.tensor([len(t) for t in targets]), zero_infinity=True)
+
+    train(ear, loss, steps, 1.5e-3, Checkpoint(work / "ear.pt"), say)
+
+
+def mask(sound: Tensor, rng: random.Random) -> Tensor:
+    """Hides a few bands and moments of a spectrogram (mel bins, frames)."""
+    sound = sound.clone()
+    low = sound.min()
+    for _ in range(rng.randint(0, 2)):
+        width = rng.randint(1, 14)
+        start = rng.randint(0, len(sound) - width)
+        sound[start : start + width] = low
+    for _ in range(rng.randint(0, 2)):
+        start = rng.randint(0, sound.shape[1] - 8)
+        sound[:, start : start + rng.randint(1, 7)] = low
+    return sound
+
+
+def teach_eye(
+    thinker: Qwen3OmniMoeThinkerForConditionalGeneration,
+    reader: Qwen3OmniMoeProcessor,
+    steps: int,
+    work: Path,
+    say: Callable[[str], None] = print,
+) -> None:
+    torch.manual_seed(2)
+    eye = Eye(thinker)
+
+    def loss(step: int) -> Tensor:
+        rng = random.Random(f"eye {step}")
+        seen = [pictures.picture(rng, small=rng.random() < 0.8) for _ in range(PICTURES)]
+        values, grids = zip(*(patches(one.image, reader) for one in seen), strict=True)
+        centres = [_centres(one, grid) for one, grid in zip(seen, grids, strict=True)]
+        numbers, colours, shapes = eye(torch.cat(values), torch.cat(grids))
+        flat = torch.cat(centres)
+        colour = torch.tensor([COLOURS.index(one.colour) for one in seen])
+        shape = torch.tensor([SHAPES.index(one.shape) for one in seen])
+        tokens = torch.tensor([len(one) for one in centres])
+        there = flat > 0
+        colour, shape = colour.repeat_interleave(tokens)[there], shape.repeat_interleave(tokens)[there]
+        if step % 100 == 0:
+            totals = [int(part.argmax(-1).sum()) for part in numbers.split(tokens.tolist())]
+            right = sum(total == one.number for total, one in zip(totals, seen, strict=True)) / PICTURES
+            rates = [float((a[there].argmax(-1) == b).float().mean()) for a, b in ((colours, colour), (shapes, shape))]
+            say(f"eye {step}: number {right:.0%}, colour {rates[0]:.0%}, shape {rates[1]:.0%} right")
+        return (
+            cross_entropy(numbers, flat) * 3
+            + cross_entropy(colours[there], colour)
+            + cross_entropy(shapes[there], shape)
+        )
+
+    deep, thinker.visual.deepstack_visual_indexes = thinker.visual.deepstack_visual_indexes, []  # nobody reads them yet
+    train(eye, loss, steps, 1.5e-3, Checkpoint(work / "eye.pt"), say)
+    thinker.visual.deepstack_visual_indexes = deep
