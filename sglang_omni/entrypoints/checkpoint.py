@@ -9,7 +9,7 @@ WANTED = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
 
 
 def locate(model_path: str | None) -> Path:
-    """A directory: for None the one that comes with this package, or what Hugging Face has under a model id, downloaded if need be."""
+    """A directory: ours for None, or what Hugging Face has under a model id, downloaded if need be."""
     if model_path is None:
         from sglang_omni.models.qwen3_omni.demo import default_model
 

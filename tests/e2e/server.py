@@ -55,7 +55,10 @@ def wait_until_gone(pids: list[int], seconds: float = 10) -> None:
 
 @dataclass
 class Server:
-    """A server in a process group of its own, its output in `log`; without a model of its own, the random demo model."""
+    """A server of the random demo model in a process group of its own, its output in `log`.
+
+    `model` is None where the command names one, or is to find one by itself.
+    """
 
     log: Path
     command: tuple[str | Path, ...] = (ROOT / "scripts" / "serve",)
