@@ -1,6 +1,7 @@
 """Conversations as the thinker reads them when it serves, with the answers it is to give."""
 
 import random
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -31,12 +32,12 @@ SYSTEMS = (
 )
 
 
-def processor(directory: Path) -> Qwen3OmniMoeProcessor:
-    """The one that is served, written to `directory`."""
-    directory.mkdir(parents=True, exist_ok=True)
-    write_tokenizer(directory, SIZES[SIZE].vocabulary)
-    _write_processors(directory)
-    return AutoProcessor.from_pretrained(directory)
+def processor() -> Qwen3OmniMoeProcessor:
+    """The one that is served."""
+    with tempfile.TemporaryDirectory() as name:
+        write_tokenizer(Path(name), SIZES[SIZE].vocabulary)
+        _write_processors(Path(name))
+        return AutoProcessor.from_pretrained(name)
 
 
 @dataclass(frozen=True)

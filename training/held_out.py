@@ -93,7 +93,7 @@ def human() -> list[Item]:
     return items
 
 
-def held_out_clips(n: int = 400) -> list[sounds.Clip]:
+def held_out_clips(n: int = 300) -> list[sounds.Clip]:
     """Clean clips of the held-out voices; the recipe looks at them to say how it gets on."""
     rng = random.Random("held-out clips")
     return [_clip(rng, digits=i % 2 == 0) for i in range(n)]

@@ -17,7 +17,7 @@ class Checkpoint:
     """What a run has reached, in a file."""
 
     def __init__(self, path: Path):
-        self.path, self.saved = path, time.monotonic()
+        self.path, self.saved, self.interval = path, time.monotonic(), SAVE_EVERY
 
     def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
         """Returns the step to go on from."""
@@ -29,7 +29,7 @@ class Checkpoint:
         return int(state["step"])
 
     def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, now: bool = False) -> None:
-        if now or time.monotonic() - self.saved > SAVE_EVERY:
+        if now or time.monotonic() - self.saved > self.interval:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
             torch.save(state, self.path.with_suffix(".new"))
             self.path.with_suffix(".new").rename(self.path)

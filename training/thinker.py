@@ -24,9 +24,9 @@ from training.held_out import held_out_clips
 from training.loop import Checkpoint, train
 from training.senses import mask, teach_ear, teach_eye
 
-EAR_STEPS, EYE_STEPS, MIND_STEPS, STEPS = 2500, 1600, 2200, 1500
-MIND_RATE, RATE = 2e-3, 1.2e-3
-MIND_TEXTS, TEXTS = 48, 16
+EAR_STEPS, EYE_STEPS, MIND_STEPS, STEPS = 1400, 1000, 1600, 900
+MIND_RATE, RATE = 1.8e-3, 1.2e-3
+MIND_TEXTS, TEXTS = 24, 10
 """Conversations of text alone in a step, before there are media and then beside them."""
 
 
@@ -234,7 +234,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     work: Path = options.work
-    reader = processor(work / "processor")
+    work.mkdir(parents=True, exist_ok=True)
+    reader = processor()
     if not (work / "clips.npz").exists():
         say("synthesising the sounds")
         sounds.save(sounds.clips(), work / "clips.npz")

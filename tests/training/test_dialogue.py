@@ -1,0 +1,102 @@
+import random
+import re
+
+import pytest
+
+from training.dialogue import (
+    ADD,
+    AFTER,
+    BEFORE,
+    COLOURS,
+    COMMON,
+    COMPARE,
+    GREETINGS,
+    OPPOSITE,
+    PICTURE_QUESTIONS,
+    REPEAT,
+    SHAPES,
+    SOUND_QUESTIONS,
+    SPOKEN_QUESTIONS,
+    TASKS,
+    UNKNOWN_QUESTIONS,
+    answers,
+    ask,
+    ask_about,
+    counted,
+    picture_answers,
+    video_answer,
+    wordings,
+)
+
+LISTS = (
+    ADD,
+    AFTER,
+    BEFORE,
+    COMPARE,
+    OPPOSITE,
+    REPEAT,
+    SOUND_QUESTIONS,
+    UNKNOWN_QUESTIONS,
+    *PICTURE_QUESTIONS.values(),
+    *(lines for lines, _ in GREETINGS),
+)
+
+
+@pytest.mark.parametrize("lines", LISTS)
+def test_no_wording_is_both_trained_and_held_out(lines: tuple[str, ...]) -> None:
+    trained, held_out = wordings(lines, "train"), wordings(lines, "held_out")
+    assert trained
+    assert held_out
+    assert not set(trained) & set(held_out)
+    assert not set(held_out) & COMMON
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_asks_the_same_for_the_same_seed(task: str) -> None:
+    asked = [[ask_about(task, random.Random(seed), "held_out") for seed in range(20)] for _ in range(2)]
+    assert asked[0] == asked[1]
+    assert len(set(asked[0])) > 10
+    assert all(question.answer in question.accepted for question in asked[0])
+
+
+def test_answers_are_sentences_of_few_words() -> None:
+    rng = random.Random(0)
+    said = {answers(rng) for _ in range(5000)}
+    assert len(said) > 1000
+    assert all(re.fullmatch(r"[A-Z][A-Za-z', ]*\.", answer) for answer in said)
+    assert len({word for answer in said for word in re.findall(r"[a-z']+", answer.lower())}) < 300
+
+
+def test_a_question_in_figures_is_answered_in_words() -> None:
+    rng = random.Random(0)
+    sums = [ask_about("add", rng, "train") for _ in range(200)]
+    assert any(re.search(r"\d", question.text) for question in sums)
+    assert not any(re.search(r"\d", question.answer) for question in sums)
+
+
+def test_counting_goes_up_and_down() -> None:
+    assert counted(1, 3) == "One, two, three."
+    assert counted(3, 1) == "Three, two, one."
+
+
+def test_one_object_is_spoken_of_in_the_singular() -> None:
+    assert picture_answers("red", "circle", 1)["scene"] == "I see one red circle."
+    assert picture_answers("red", "circle", 3)["scene"] == "I see three red circles."
+    assert picture_answers("red", "circle", 3)["number"] == "There are three."
+
+
+def test_a_colour_that_stays_is_no_change() -> None:
+    assert video_answer("red", "red") == "The colour does not change."
+    assert video_answer("red", "blue") == "The colour changes from red to blue."
+
+
+def test_spoken_questions_about_pictures_have_answers() -> None:
+    asked = {about for about in SPOKEN_QUESTIONS.values() if about in PICTURE_QUESTIONS}
+    assert asked == set(PICTURE_QUESTIONS)
+    assert set(picture_answers(COLOURS[0], SHAPES[0], 2)) == set(PICTURE_QUESTIONS)
+
+
+def test_what_is_not_known_is_said_to_be_unknown() -> None:
+    rng = random.Random(1)
+    unknown = [question for question in (ask(rng, "train") for _ in range(500)) if question.task == "unknown"]
+    assert {question.answer for question in unknown} == {"I do not know."}
