@@ -214,7 +214,7 @@ def teachers(results: Results, hear: Recogniser) -> dict[tuple[str, str], float]
 
 def page(results: Results, floor: dict[tuple[str, str], float]) -> str:
     """Tables for people to read."""
-    lines = ["| speech | voice | mode | texts | misheard | teacher | empty | runaway |", "|---|---|---|---|---|---|---|---|"]
+    lines = ["| speech | voice | mode | texts | misheard | teacher | empty | runaway |", "|" + 8 * "---|"]
     for (part, voice, mode), group in grouped(results.said, "part", "voice", "mode").items():
         teacher = f"{floor[part, voice]:.1f} %" if (part, voice) in floor else ""
         empty, runaway = (sum(one.failure == kind for one in group) for kind in ("empty", "runaway"))
@@ -238,9 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="a fifth of the material")
     parser.add_argument("--at-once", type=int, default=6, help="requests at a time (default: %(default)s)")
     parser.add_argument("--pocketsphinx", action="store_true", help="also ask pocketsphinx what it hears")
-    parser.add_argument(
-        "--output", type=Path, default=Path("evaluation.jsonl"), help="every answer, as JSON lines (default: %(default)s)"
-    )
+    parser.add_argument("--output", type=Path, default=Path("evaluation.jsonl"), help="every answer (%(default)s)")
     options = parser.parse_args(arguments)
     begun = time.monotonic()
     model = options.model_path or str(default_model())
