@@ -1,18 +1,43 @@
-"""`python -m training PART [options]`: one part of the trained demo model's recipe."""
+"""`python -m training PART [options]`: one part of the trained demo model's recipe, or `all` of it."""
 
+import subprocess
 import sys
-from collections.abc import Callable
 from importlib import import_module
 
-PARTS = {"thinker": "training.thinker"}
-"""Its name -> the module whose `main` makes it from the arguments that are left."""
+from training.errors import MissingTool
+
+PARTS = ("speech", "codec", "talker", "thinker", "assemble")
+"""Each a module, whose `main` makes it from the arguments that are left."""
+
+
+def run(part: str, arguments: list[str]) -> None:
+    import_module(f"training.{part}").main(arguments)
+
+
+def run_all(arguments: list[str]) -> None:
+    """On two cores: the codec beside the thinker, then the talker on both. What is done is not done again."""
+
+    def begin(part: str, *more: str) -> subprocess.Popen:
+        return subprocess.Popen([sys.executable, "-m", "training", part, *arguments, *more])
+
+    def finish(*begun: subprocess.Popen) -> None:
+        if any([part.wait() for part in begun]):
+            sys.exit("a part failed; when that is mended, the same command goes on from here")
+
+    finish(begin("speech"))
+    finish(begin("codec"), begin("thinker"))
+    finish(begin("talker", "--threads", "2"))
+    finish(begin("assemble"))
 
 
 def main() -> None:
-    if len(sys.argv) < 2 or sys.argv[1] not in PARTS:
+    part, *arguments = sys.argv[1:] or [""]
+    if part not in (*PARTS, "all"):
         sys.exit(f"{__doc__}\nParts: {', '.join(PARTS)}")
-    run: Callable[[list[str]], None] = import_module(PARTS[sys.argv[1]]).main
-    run(sys.argv[2:])
+    try:
+        run_all(arguments) if part == "all" else run(part, arguments)
+    except MissingTool as error:
+        sys.exit(f"python -m training: {error}")
 
 
 if __name__ == "__main__":

@@ -14,9 +14,12 @@ from torch import Tensor, nn
 from transformers import Qwen3OmniMoeConfig
 from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import Qwen3OmniMoeCode2Wav
 
+from sglang_omni.models.qwen3_omni.demo import demo_config
 from training.loop import Checkpoint, train
+from training.parts import SIZE, parser
 from training.speech import FRAME, SAMPLE_RATE, read_speech
 
+STEPS = 2400
 UTTERANCES = 1600
 """From which the codec learns, the first of those that were made."""
 
@@ -234,3 +237,12 @@ def read_codec(config: Qwen3OmniMoeConfig, work: Path) -> Codec:
     codec = Codec(config)
     codec.load_state_dict(torch.load(work / "codec.pt")["model"])
     return codec.eval()
+
+
+def main(arguments: list[str]) -> None:
+    options = parser("codec", __doc__)
+    options.add_argument("--steps", type=int, default=STEPS)
+    options.add_argument("--threads", type=int, default=1)
+    given = options.parse_args(arguments)
+    torch.set_num_threads(given.threads)
+    train_codec(demo_config(SIZE), given.work, given.steps)

@@ -11,18 +11,15 @@ from pathlib import Path
 
 from training.errors import MissingTool
 
-UNITS = "zero one two three four five six seven eight nine".split()
-TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
-TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-ORDINALS = (
-    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
-    "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
-).split()
-DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-MONTHS = "January February March April May June July August September October November December".split()
-COLOURS = "red green blue yellow orange purple black white".split()
-SHAPES = "circle square triangle star".split()
-HALVES = "morning afternoon evening night".split()
+UNITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+TEENS = ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+ORDINALS = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth", "twentieth"]
+DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
+COLOURS = ["red", "green", "blue", "yellow", "orange", "purple", "black", "white"]
+SHAPES = ["circle", "square", "triangle", "star"]
+HALVES = ["morning", "afternoon", "evening", "night"]
 
 PHRASES = """
 Hello. | Hello, how are you? | Hi there. | Good morning. | Good afternoon. | Good evening. | Good night. | Goodbye.
@@ -38,12 +35,17 @@ Welcome to the demo. | Hello from the demo. | Hello world. | It is warm today. |
 The sun is shining. | It is raining. | The train is late. | I like this picture. | This is a good question.
 """
 
-STEPS = 20
+BETWEEN = ["", ""] + [
+    f"{words} "
+    for words in ("the", "a", "and", "of the", "to", "in the", "is", "was", "for", "with", "he", "she", "we", "my")
+]
+
+ONE_IN = 20
 """One sentence of this many is held out, by its hash."""
 
 
 def is_held_out(text: str) -> bool:
-    return zlib.crc32(re.sub(r"[^a-z0-9 ]", "", text.lower()).encode()) % STEPS == 0
+    return zlib.crc32(re.sub(r"[^a-z0-9 ]", "", text.lower()).encode()) % ONE_IN == 0
 
 
 def number(n: int) -> str:
@@ -75,12 +77,14 @@ def _digits(rng: random.Random) -> str:
 
 def _counting(rng: random.Random) -> str:
     first = rng.randint(0, 15)
-    return _sentence(rng.choice(["Count to five: ", "", "", "I count "]) + ", ".join(map(number, range(first, first + rng.randint(3, 8)))))
+    counted = ", ".join(map(number, range(first, first + rng.randint(3, 8))))
+    return _sentence(rng.choice(["Count to five: ", "", "", "I count "]) + counted)
 
 
 def _number(rng: random.Random) -> str:
     n = rng.choice([rng.randint(0, 20), rng.randint(0, 99), rng.randint(0, 99), rng.randint(0, 999)])
-    shape = rng.choice(["{}", "The number is {}", "It is {}", "The answer is {}", "There are {}", "I have {}", "You said {}"])
+    shapes = "{}", "The number is {}", "It is {}", "The answer is {}", "There are {}", "I have {}", "You said {}"
+    shape = rng.choice(shapes)
     return _sentence(shape.format(number(n)))
 
 
@@ -94,35 +98,57 @@ def _sum(rng: random.Random) -> str:
 def _time(rng: random.Random) -> str:
     hour = number(rng.randint(1, 12))
     minute = rng.choice([number(rng.randint(1, 59)), number(5 * rng.randint(2, 11))])
-    clock = rng.choice(
-        [f"{hour} o'clock", f"half past {hour}", f"a quarter past {hour}", f"a quarter to {hour}", f"{hour} {minute}",
-         f"{rng.choice(['five', 'ten', 'twenty'])} past {hour}", f"{rng.choice(['five', 'ten', 'twenty'])} to {hour}"]
-    )
+    few = rng.choice(["five", "ten", "twenty"])
+    shapes = "{hour} o'clock", "half past {hour}", "a quarter past {hour}", "a quarter to {hour}", "{hour} {minute}"
+    shape = rng.choice([*shapes, "{few} past {hour}", "{few} to {hour}"])
+    clock = shape.format(hour=hour, minute=minute, few=few)
     part = rng.choice(["", "", " in the morning", " in the evening", " at night" if "o'clock" in clock else ""])
-    return _sentence(rng.choice(["It is {}", "The time is {}", "The train leaves at {}", "See you at {}", "At {}"]).format(clock + part))
+    frames = "It is {}", "The time is {}", "The train leaves at {}", "See you at {}", "At {}"
+    return _sentence(rng.choice(frames).format(clock + part))
 
 
 def _date(rng: random.Random) -> str:
     day, month = rng.choice(DAYS), rng.choice(MONTHS)
     date = f"the {ordinal(rng.randint(1, 31))} of {month}"
+    next_day, next_month = DAYS[(DAYS.index(day) + 1) % 7], MONTHS[(MONTHS.index(month) + 1) % 12]
     return rng.choice(
-        [f"Today is {day}, {date}.", f"It is {day}.", f"Tomorrow is {day}.", f"Yesterday was {day}.", f"On {day}, {date}.",
-         f"The day after {day} is {DAYS[(DAYS.index(day) + 1) % 7]}.", f"The month after {month} is {MONTHS[(MONTHS.index(month) + 1) % 12]}.",
-         f"It is {date}.", f"See you on {day} {rng.choice(HALVES)}.", f"{month} comes before {MONTHS[(MONTHS.index(month) + 1) % 12]}."]
+        [
+            f"Today is {day}, {date}.",
+            f"It is {day}.",
+            f"Tomorrow is {day}.",
+            f"Yesterday was {day}.",
+            f"On {day}, {date}.",
+            f"The day after {day} is {next_day}.",
+            f"The month after {month} is {next_month}.",
+            f"It is {date}.",
+            f"See you on {day} {rng.choice(HALVES)}.",
+            f"{month} comes before {next_month}.",
+        ]
     )
 
 
 def _things(rng: random.Random) -> str:
-    n = rng.randint(1, 6)
-    return (f"a {rng.choice(COLOURS)} " if n == 1 else f"{number(n)} {rng.choice(COLOURS)} ").replace("a orange", "an orange") + rng.choice(SHAPES) + "s" * (n > 1)
+    n, colour, shape = rng.randint(1, 6), rng.choice(COLOURS), rng.choice(SHAPES)
+    if n == 1:
+        return f"{'an' if colour == 'orange' else 'a'} {colour} {shape}"
+    return f"{number(n)} {colour} {shape}s"
 
 
 def _picture(rng: random.Random) -> str:
     colour, other, shape = rng.choice(COLOURS), rng.choice(COLOURS), rng.choice(SHAPES)
     return rng.choice(
-        [f"I see {_things(rng)}.", f"I can see {_things(rng)} and {_things(rng)}.", f"It is {colour}.", f"The {shape} is {colour}.",
-         f"The {shape}s are {colour}.", f"The colour is {colour}.", f"The colour changes from {colour} to {other}.",
-         f"There are {number(rng.randint(2, 9))} {shape}s.", f"It is a {shape}.", f"The picture is {colour}."]
+        [
+            f"I see {_things(rng)}.",
+            f"I can see {_things(rng)} and {_things(rng)}.",
+            f"It is {colour}.",
+            f"The {shape} is {colour}.",
+            f"The {shape}s are {colour}.",
+            f"The colour is {colour}.",
+            f"The colour changes from {colour} to {other}.",
+            f"There are {number(rng.randint(2, 9))} {shape}s.",
+            f"It is a {shape}.",
+            f"The picture is {colour}.",
+        ]
     )
 
 
@@ -153,7 +179,7 @@ def _casual(rng: random.Random, text: str) -> str:
 
 def closed(rng: random.Random) -> str:
     """A sentence of the domain, of those that are in training."""
-    kinds = [_digits, _counting, _number, _sum, _time, _time, _date, _date, _picture, _picture, _phrase, _dialogue, _dialogue]
+    kinds = [_digits, _counting, _number, _sum, _phrase] + 2 * [_time, _date, _picture, _dialogue]
     while True:
         text = rng.choice(kinds)(rng)
         if rng.random() < 0.12:
@@ -184,8 +210,7 @@ def opened(rng: random.Random) -> str:
 def _words_in_a_row(rng: random.Random) -> str:
     words = rng.choices(_words(), k=rng.randint(3, 6))
     for i in range(1, len(words)):
-        glue = rng.choice(["", "", "the ", "a ", "and ", "of the ", "to ", "in the ", "is ", "was ", "for ", "with ", "he ", "she ", "we ", "my "])
-        words[i] = glue + words[i]
+        words[i] = rng.choice(BETWEEN) + words[i]
     return _sentence(rng.choice(["the ", "a ", "", "", "I ", "you "]) + " ".join(words))
 
 

@@ -16,6 +16,7 @@ from scipy.signal import resample_poly
 from tqdm import tqdm
 
 from training.errors import MissingTool
+from training.parts import parser
 from training.sentences import closed, opened
 
 VOICES = {"chelsie": "slt", "ethan": "rms"}
@@ -25,6 +26,7 @@ SAMPLE_RATE, FRAME = 24_000, 1920
 BEFORE, AFTER = 0.04, 0.16
 """Seconds of near silence that are left in front of the words and behind them."""
 
+UTTERANCES = 14_000
 LONGEST = 10.0
 """Seconds of an utterance."""
 
@@ -93,3 +95,10 @@ def read_speech(work: Path) -> Iterator[Utterance]:
     for entry in json.loads((work / "speech.json").read_text()):
         begin = entry["begin"]
         yield Utterance(entry["voice"], entry["text"], samples[begin : begin + entry["samples"]])
+
+
+def main(arguments: list[str]) -> None:
+    options = parser("speech", __doc__)
+    options.add_argument("--count", type=int, default=UTTERANCES)
+    given = options.parse_args(arguments)
+    make_speech(given.work, given.count)

@@ -17,14 +17,18 @@ from tqdm import tqdm
 from transformers import Qwen3OmniMoeConfig
 from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import Qwen3OmniMoeTalkerForConditionalGeneration
 
+from sglang_omni.models.qwen3_omni.demo import demo_config
+from sglang_omni.models.qwen3_omni.prompt import codec_ids
 from training.codec import read_codec
 from training.embeddings import text_embeddings
 from training.initial import initialise
 from training.loop import Checkpoint, train
+from training.parts import SIZE, parser
 from training.sentences import is_held_out
 from training.speech import read_speech
 from training.vocabulary import tokenizer
 
+STEPS = 4000
 ROWS = 1800
 """Of a batch, about; utterances of like length share one."""
 
@@ -97,7 +101,8 @@ class Teacher:
     def _rows(self, spoken: Spoken, replaced: float) -> tuple[Tensor, int]:
         """(rows, hidden) of one utterance, and how many of them its prompt has."""
         user, media = self._turns.draw()
-        head = [*user, *self._answer, *self._special("tts_pad_token_id", 4), *self._special("tts_bos_token_id"), spoken.text[0]]
+        pads, begin = self._special("tts_pad_token_id", 4), self._special("tts_bos_token_id")
+        head = [*user, *self._answer, *pads, *begin, spoken.text[0]]
         frames = len(spoken.codes)
         after = [*spoken.text[1:], *self._special("tts_eos_token_id")]
         after = (after + self._special("tts_pad_token_id", frames))[:frames]
@@ -105,7 +110,7 @@ class Teacher:
         if media:  # the hidden projection is zero: what it sees or hears does not change how it speaks
             text = torch.where((torch.tensor(head + after) == media)[:, None], 0.0, text)
         c = self.config.talker_config
-        codec = [c.codec_nothink_id, c.codec_think_bos_id, c.codec_think_eos_id, spoken.voice, c.codec_pad_id, c.codec_bos_id]
+        codec = codec_ids(c, spoken.voice)
         sound = self.talker.get_input_embeddings()(torch.tensor(codec))
         history = self._history(spoken.codes, replaced)
         return text + F.pad(torch.cat((sound, history)), (0, 0, len(head) - len(codec), 0)), len(head)
@@ -134,7 +139,7 @@ class Teacher:
 
 
 class Turns:
-    """What a user said before the answer: nothing, for a text that is only read aloud, or a question of the dialogue."""
+    """What a user said before the answer: nothing, for a text that is read aloud, or a question of the dialogue."""
 
     def __init__(self, encode: Tokenizer):
         self._encode = encode
@@ -198,3 +203,12 @@ def _batch(spoken: list[Spoken]) -> list[Spoken]:
             break
         batch.append(s)
     return batch
+
+
+def main(arguments: list[str]) -> None:
+    options = parser("talker", __doc__)
+    options.add_argument("--steps", type=int, default=STEPS)
+    options.add_argument("--threads", type=int, default=1)
+    given = options.parse_args(arguments)
+    torch.set_num_threads(given.threads)
+    train_talker(demo_config(SIZE), given.work, given.steps)
