@@ -41,6 +41,8 @@ def _with_a_third_voice(config: Qwen3OmniMoeConfig, talker: dict[str, Tensor]) -
 
 def main(arguments: list[str]) -> None:
     options = parser("assemble", __doc__)
-    options.add_argument("--into", type=Path, default=SHIPPED, metavar="DIR", help="by default where the package has it")
+    options.add_argument(
+        "--into", type=Path, default=SHIPPED, metavar="DIR", help="by default where the package has it"
+    )
     given = options.parse_args(arguments)
     assemble(demo_config(SIZE), given.work, given.into)

@@ -1,12 +1,13 @@
 """The evaluation's own arithmetic."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from training import sentences
-from training.evaluate import Answered, Results, Said, failed, open_text, page, written
+from training.evaluate import Answered, Floor, Results, Said, failed, open_text, page, written
 from training.sentences import is_held_out
 
 
@@ -38,9 +39,17 @@ def test_what_is_no_speech_at_all(seconds: float, reason: str, failure: str) -> 
 
 def test_the_page_says_how_each_voice_and_task_does() -> None:
     results = Results([said(errors=1, failure="runaway")], [Answered("vision", "colour", "", (), "", True)])
-    told = page(results, {("closed", "ethan"): 4.25})
+    results.floors.append(Floor("closed", "ethan", 4.25))
+    told = page(results)
     assert "| closed | ethan | greedy | 1 | 50.0 % | 4.2 % | 0 | 1 |" in told
     assert "| vision | colour | 1 | 100.0 % |" in told
+
+
+def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+    results = Results([said()], [Answered("vision", "colour", "", (), "", True)], [Floor("closed", "ethan", 4.25)])
+    results.write(tmp_path / "results.jsonl")
+    again = Results.read(tmp_path / "results.jsonl")
+    assert (page(again), again.line) == (page(results), results.line)
 
 
 def test_a_question_with_media_is_written_in_one_line() -> None:
