@@ -9,6 +9,9 @@ from training.errors import MissingTool
 PARTS = ("speech", "codec", "talker", "thinker", "assemble")
 """Each a module, whose `main` makes it from the arguments that are left."""
 
+SHOWN = ("card", "spectrogram")
+"""What is made once the model is there: its card, and a picture of what it says."""
+
 
 def run(part: str, arguments: list[str]) -> None:
     import_module(f"training.{part}").main(arguments)
@@ -21,7 +24,7 @@ def run_all(arguments: list[str]) -> None:
         return subprocess.Popen([sys.executable, "-m", "training", part, *arguments, *more])
 
     def finish(*begun: subprocess.Popen) -> None:
-        if any([part.wait() for part in begun]):
+        if any([part.wait() for part in begun]):  # noqa: C419 (all of them)
             sys.exit("a part failed; when that is mended, the same command goes on from here")
 
     finish(begin("speech"))
@@ -32,8 +35,8 @@ def run_all(arguments: list[str]) -> None:
 
 def main() -> None:
     part, *arguments = sys.argv[1:] or [""]
-    if part not in (*PARTS, "all"):
-        sys.exit(f"{__doc__}\nParts: {', '.join(PARTS)}")
+    if part not in (*PARTS, *SHOWN, "all"):
+        sys.exit(f"{__doc__}\nParts: {', '.join(PARTS)}; afterwards: {', '.join(SHOWN)}")
     try:
         run_all(arguments) if part == "all" else run(part, arguments)
     except MissingTool as error:

