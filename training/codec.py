@@ -19,11 +19,11 @@ from training.loop import Checkpoint, train
 from training.parts import SIZE, parser
 from training.speech import FRAME, SAMPLE_RATE, read_speech
 
-STEPS = 2400
-UTTERANCES = 1600
+STEPS = 9000
+UTTERANCES = 3000
 """From which the codec learns, the first of those that were made."""
 
-CROPS, CROP = 4, 16
+CROPS, CROP = 2, 16
 """Pieces of a batch, and frames of a piece."""
 
 WITHOUT_QUANTISER = 0.15
@@ -88,7 +88,7 @@ class Encoder(nn.Module):
 class Quantiser(nn.Module):
     """(batch, frames, hidden) as the sum of one row of each of `groups` codebooks."""
 
-    DECAY, FORGOTTEN = 0.97, 0.02
+    DECAY, FORGOTTEN = 0.99, 0.02
 
     def __init__(self, groups: int, size: int, hidden: int):
         super().__init__()
@@ -207,7 +207,7 @@ class SpectralLoss(nn.Module):
 def train_codec(config: Qwen3OmniMoeConfig, work: Path, steps: int) -> None:
     """Writes `codec.pt`; goes on where an earlier run was cut off."""
     torch.manual_seed(0)
-    sounds = [torch.from_numpy(u.waveform) for u, _ in zip(read_speech(work), range(UTTERANCES), strict=False)]
+    sounds = [torch.from_numpy(u.samples.copy()) for u, _ in zip(read_speech(work), range(UTTERANCES), strict=False)]
     codec, loss_of = Codec(config), SpectralLoss()
     begin = int(WITHOUT_QUANTISER * steps)
 
@@ -215,22 +215,22 @@ def train_codec(config: Qwen3OmniMoeConfig, work: Path, steps: int) -> None:
         torch.manual_seed(step)
         if step == begin:
             with torch.no_grad():
-                codec.quantiser.start(torch.cat([codec.encoder(sound[None])[0] for sound in sounds[:400]]))
+                codec.quantiser.start(torch.cat([codec.encoder(sound[None] / 32768)[0] for sound in sounds[:400]]))
         wanted = _crops(sounds)
         made, commitment = codec(wanted, step >= begin)
         return loss_of(made, wanted[:, : made.shape[1]]) + 0.25 * commitment
 
-    train(codec, loss, steps, PEAK_RATE, Checkpoint(work / "codec.pt"))
+    train(codec, loss, steps, PEAK_RATE, Checkpoint(work / "codec.pt"), betas=(0.8, 0.99))
 
 
 def _crops(sounds: list[Tensor]) -> Tensor:
-    """(CROPS, CROP * 1920)."""
+    """(CROPS, CROP * 1920), of int16 sounds."""
     length, crops = CROP * FRAME, []
     for i in torch.randint(len(sounds), (CROPS,)).tolist():
         sound = F.pad(sounds[i], (0, max(0, length - len(sounds[i]))))
         begin = int(torch.randint(len(sound) - length + 1, ()))
         crops.append(sound[begin : begin + length])
-    return torch.stack(crops)
+    return torch.stack(crops) / 32768
 
 
 def read_codec(config: Qwen3OmniMoeConfig, work: Path) -> Codec:
