@@ -249,21 +249,29 @@ def floors(results: Results, hear: Recogniser) -> list[Floor]:
 def page(results: Results) -> str:
     """Tables for people to read."""
     floor = {(one.part, one.voice): one.rate for one in results.floors}
-    lines = ["| speech | voice | mode | texts | misheard | teacher | empty | runaway |", "|" + 8 * "---|"]
+    speech, answers = [], []
     for (part, voice, mode), group in grouped(results.said, "part", "voice", "mode").items():
         teacher = f"{floor[part, voice]:.1f} %" if (part, voice) in floor else ""
         empty, runaway = (sum(one.failure == kind for one in group) for kind in ("empty", "runaway"))
         misheard = f"{rate(group):.1f} %"
         if group[0].second_errors is not None:
             misheard += f" (pocketsphinx {rate(group, second=True):.1f} %)"
-        lines.append(f"| {part} | {voice} | {mode} | {len(group)} | {misheard} | {teacher} | {empty} | {runaway} |")
-    lines += ["", "| answers | task | asked | right |", "|---|---|---|---|"]
+        speech.append([part, voice, mode, len(group), misheard, teacher, empty, runaway])
     for (part, task), group in grouped(results.answered, "part", "task").items():
-        right = sum(one.right for one in group)
-        lines.append(f"| {part} | {task} | {len(group)} | {100 * right / len(group):.1f} % |")
-    for part, group in ((key[0], group) for key, group in grouped(results.answered, "part").items()):
-        lines.append(f"| {part} | all | {len(group)} | {results.share_right(part):.1f} % |")
-    return "\n".join(lines)
+        answers.append([part, task, len(group), f"{100 * sum(one.right for one in group) / len(group):.1f} %"])
+    for (part,), group in grouped(results.answered, "part").items():
+        answers.append([part, "**all**", len(group), f"**{results.share_right(part):.1f} %**"])
+    tables = (
+        _table("speech | voice | mode | texts | misheard | teacher | empty | runaway", speech),
+        _table("answers | task | asked | right", answers),
+    )
+    return "\n\n".join(table for table in tables if table)
+
+
+def _table(head: str, rows: Sequence[Sequence[Any]]) -> str:
+    """In Markdown; nothing without rows."""
+    lines = [head, "|".join(["---"] * len(head.split("|"))), *(" | ".join(map(str, row)) for row in rows)]
+    return "\n".join(f"| {line} |" for line in lines) if rows else ""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
