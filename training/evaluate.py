@@ -34,6 +34,7 @@ from training.spelling import errors, words
 
 VOICES = ("chelsie", "ethan")
 MODES: dict[str, dict[str, Any]] = {"greedy": {"temperature": 0}, "default sampling": {}}
+PARTS = ("speech", "dialogue", "vision", "video", "hearing", "human")
 SHORTEST = 0.2
 """Seconds; what is shorter counts as empty."""
 
@@ -168,7 +169,7 @@ class Examiner:
         return Said(part, voice, mode, text, heard, wrong, count, round(seconds, 2), failure, second)
 
     async def answer(self, part: str, item: Any) -> Answered:
-        body = {"messages": item.messages, "temperature": 0, "max_tokens": 100}
+        body = {"messages": item.messages, "temperature": 0, "max_tokens": 160}
         response = await self.client.post("/v1/chat/completions", json=body)
         response.raise_for_status()
         answer = response.json()["choices"][0]["message"]["content"] or ""
@@ -191,7 +192,7 @@ def written(messages: Sequence[dict[str, Any]]) -> str:
     return " ".join(part.get("text") or f"<{part['type']}>" for part in content)
 
 
-async def examine(url: str, quick: bool, at_once: int, second: bool) -> Results:
+async def examine(url: str, quick: bool, at_once: int, second: bool, parts: Sequence[str] = PARTS) -> Results:
     from training import held_out
 
     results = Results()
@@ -207,15 +208,17 @@ async def examine(url: str, quick: bool, at_once: int, second: bool) -> Results:
         asked += [
             ("open", voice, "default sampling", text) for voice in VOICES for text in open_text()[: 15 if quick else 60]
         ]
-        results.said = await examiner.all("speech", asked, examiner.speak)
-        parts = {
-            "dialogue": held_out.dialogue(60 if quick else 300),
-            "vision": held_out.vision(40 if quick else 200),
-            "video": held_out.videos(10 if quick else 50),
-            "hearing": held_out.hearing(40 if quick else 200),
-            "human": held_out.human() if held_out.HUMAN.exists() else [],
+        if "speech" in parts:
+            results.said = await examiner.all("speech", asked, examiner.speak)
+        material: dict[str, Callable[[], list[Any]]] = {
+            "dialogue": lambda: held_out.dialogue(60 if quick else 300),
+            "vision": lambda: held_out.vision(40 if quick else 200),
+            "video": lambda: held_out.videos(10 if quick else 50),
+            "hearing": lambda: held_out.hearing(40 if quick else 200),
+            "human": lambda: held_out.human() if held_out.HUMAN.exists() else [],
         }
-        for part, items in parts.items():
+        for part in (part for part in material if part in parts):
+            items = await asyncio.to_thread(material[part])
             answers = await examiner.all(part, items, lambda item, part=part: examiner.answer(part, item))
             results.answered += answers
     return results
@@ -246,21 +249,29 @@ def floors(results: Results, hear: Recogniser) -> list[Floor]:
 def page(results: Results) -> str:
     """Tables for people to read."""
     floor = {(one.part, one.voice): one.rate for one in results.floors}
-    lines = ["| speech | voice | mode | texts | misheard | teacher | empty | runaway |", "|" + 8 * "---|"]
+    speech, answers = [], []
     for (part, voice, mode), group in grouped(results.said, "part", "voice", "mode").items():
         teacher = f"{floor[part, voice]:.1f} %" if (part, voice) in floor else ""
         empty, runaway = (sum(one.failure == kind for one in group) for kind in ("empty", "runaway"))
         misheard = f"{rate(group):.1f} %"
         if group[0].second_errors is not None:
             misheard += f" (pocketsphinx {rate(group, second=True):.1f} %)"
-        lines.append(f"| {part} | {voice} | {mode} | {len(group)} | {misheard} | {teacher} | {empty} | {runaway} |")
-    lines += ["", "| answers | task | asked | right |", "|---|---|---|---|"]
+        speech.append([part, voice, mode, len(group), misheard, teacher, empty, runaway])
     for (part, task), group in grouped(results.answered, "part", "task").items():
-        right = sum(one.right for one in group)
-        lines.append(f"| {part} | {task} | {len(group)} | {100 * right / len(group):.1f} % |")
-    for part, group in ((key[0], group) for key, group in grouped(results.answered, "part").items()):
-        lines.append(f"| {part} | all | {len(group)} | {results.share_right(part):.1f} % |")
-    return "\n".join(lines)
+        answers.append([part, task, len(group), f"{100 * sum(one.right for one in group) / len(group):.1f} %"])
+    for (part,), group in grouped(results.answered, "part").items():
+        answers.append([part, "**all**", len(group), f"**{results.share_right(part):.1f} %**"])
+    tables = (
+        _table("speech | voice | mode | texts | misheard | teacher | empty | runaway", speech),
+        _table("answers | task | asked | right", answers),
+    )
+    return "\n\n".join(table for table in tables if table)
+
+
+def _table(head: str, rows: Sequence[Sequence[Any]]) -> str:
+    """In Markdown; nothing without rows."""
+    lines = [head, "|".join(["---"] * len(head.split("|"))), *(" | ".join(map(str, row)) for row in rows)]
+    return "\n".join(f"| {line} |" for line in lines) if rows else ""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -268,6 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--url", help="a server that runs (default: one is started)")
     parser.add_argument("--model-path", help="the checkpoint of a started server (default: the one served by default)")
     parser.add_argument("--quick", action="store_true", help="a fifth of the material")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to ask about (default: all)")
     parser.add_argument("--at-once", type=int, default=6, help="requests at a time (default: %(default)s)")
     parser.add_argument("--pocketsphinx", action="store_true", help="also ask pocketsphinx what it hears")
     parser.add_argument("--output", type=Path, default=Path("evaluation.jsonl"), help="every answer (%(default)s)")
@@ -277,7 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     started = nullcontext() if options.url else serve(["--model-path", model], {"OMP_NUM_THREADS": "1"})
     with started as server:
         url = options.url or server.url
-        results = asyncio.run(examine(url, options.quick, options.at_once, options.pocketsphinx))
+        results = asyncio.run(examine(url, options.quick, options.at_once, options.pocketsphinx, options.parts))
     results.write(options.output)
     try:
         results.floors = floors(results, recognise.whisper())

@@ -88,7 +88,7 @@ TRAINED_DRAWING = {
     "talker_top_k": 20,
     "talker_repetition_penalty": 1.0,
     "code_predictor_temperature": 0.4,
-    "talker_max_new_tokens": 512,
+    "talker_max_new_tokens": 256,
     "talker_max_text_length": 120,
 }
 """The thinker is to answer, not to invent. The talker learned from utterances of ten seconds at most: about 120
