@@ -112,14 +112,18 @@ class World:
             if len(words.split()) + len(other.words.split()) <= 5:
                 words = f"{words} {other.words}"
                 sound = np.concatenate((sound, np.zeros(int(rng.uniform(0, 0.25) * RATE), np.float32), _float(other)))
-        return words, in_a_room(sound, rng, self.split)
+        return words, sound
 
     def phrase_sound(self, rng: random.Random, among: Sequence[str] | None = None) -> tuple[str, Sound]:
         words = rng.choice(among or self.spoken)
-        return words, in_a_room(_float(rng.choice(self.phrases[words])), rng, self.split)
+        return words, _float(rng.choice(self.phrases[words]))
 
-    def sound(self, rng: random.Random) -> tuple[str, Sound]:
-        return self.digit_sound(rng) if rng.random() < 0.6 else self.phrase_sound(rng)
+    def sound(self, rng: random.Random, longest: int = 9) -> tuple[str, Sound]:
+        """At most `longest` words, in a room."""
+        while True:
+            words, sound = self.digit_sound(rng) if rng.random() < 0.6 else self.phrase_sound(rng)
+            if len(words.split()) <= longest:
+                return words, in_a_room(sound, rng, self.split)
 
     def text(self, rng: random.Random) -> Conversation:
         if rng.random() < 0.03:  # a question about a picture, and no picture
@@ -157,7 +161,7 @@ class World:
             words, sound = self.phrase_sound(rng, self.about_pictures)
             about = SPOKEN_QUESTIONS[words]
             question, answer = {"type": "audio"}, answers[about]
-            media["audios"] = [sound]
+            media["audios"] = [in_a_room(sound, rng, self.split)]
         elif kind < 0.25:
             other = dialogue.ask(rng, self.split)
             question, answer, about = {"type": "text", "text": other.text}, other.answer, other.task

@@ -23,6 +23,9 @@ WORDS = sorted({word for phrase in (*SPOKEN, *NUMBERS[:10]) for word in phrase.s
 SOUNDS = PICTURES = 32
 """Of a batch."""
 
+SINGLE_WORDS = 150
+"""Steps in which an ear hears single words, and then pairs: where words begin is hard to find in long sentences."""
+
 
 class Ear(nn.Module):
     """The audio tower and what spells the words it hears, one of `WORDS` or none in each 80 ms."""
@@ -78,6 +81,15 @@ def _centres(seen: pictures.Picture, grid: Tensor) -> Tensor:
     return count.flatten().clamp_max(Eye.MOST)
 
 
+def _touched(seen: pictures.Picture, grid: Tensor) -> Tensor:
+    """Which of a picture's tokens show some of an object: an edge or a corner tells its shape from near."""
+    _, height, width = (grid[0] // torch.tensor([1, 2, 2])).tolist()
+    down = (torch.arange(height) + 0.5)[:, None] * seen.image.height / height
+    across = (torch.arange(width) + 0.5) * seen.image.width / width
+    near = [(down - y).square() + (across - x).square() < (radius + 10) ** 2 for x, y, radius in seen.places]
+    return torch.stack(near).any(0).flatten()
+
+
 def teach_ear(
     thinker: Qwen3OmniMoeThinkerForConditionalGeneration,
     reader: Qwen3OmniMoeProcessor,
@@ -91,7 +103,8 @@ def teach_ear(
 
     def loss(step: int) -> Tensor:
         rng = random.Random(f"ear {step}")
-        drawn = sorted((world.sound(rng) for _ in range(SOUNDS)), key=lambda one: len(one[1]))
+        longest = 1 if step < SINGLE_WORDS else 2 if step < 2 * SINGLE_WORDS else 9
+        drawn = sorted((world.sound(rng, longest) for _ in range(SOUNDS)), key=lambda one: len(one[1]))
         heard = [mask(mel(sound, reader), rng) for _, sound in drawn]
         scores, lengths = ear(heard)
         targets = [[WORDS.index(word) + 1 for word in words.split()] for words, _ in drawn]
@@ -138,7 +151,7 @@ def teach_eye(
         colour = torch.tensor([COLOURS.index(one.colour) for one in seen])
         shape = torch.tensor([SHAPES.index(one.shape) for one in seen])
         tokens = torch.tensor([len(one) for one in centres])
-        there = flat > 0
+        there = torch.cat([_touched(one, grid) for one, grid in zip(seen, grids, strict=True)])
         colour, shape = colour.repeat_interleave(tokens)[there], shape.repeat_interleave(tokens)[there]
         if step % 100 == 0:
             totals = [int(part.argmax(-1).sum()) for part in numbers.split(tokens.tolist())]

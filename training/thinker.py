@@ -24,8 +24,8 @@ from training.held_out import held_out_clips
 from training.loop import Checkpoint, train
 from training.senses import mask, teach_ear, teach_eye
 
-EAR_STEPS, EYE_STEPS, MIND_STEPS, STEPS = 1400, 1000, 1600, 900
-MIND_RATE, RATE = 1.8e-3, 1.2e-3
+EAR_STEPS, EYE_STEPS, MIND_STEPS, STEPS = 1300, 1000, 1600, 800
+MIND_RATE, RATE = 1.8e-3, 1e-3
 MIND_TEXTS, TEXTS = 24, 10
 """Conversations of text alone in a step, before there are media and then beside them."""
 
@@ -55,6 +55,8 @@ def _drawn(name: str, parameter: Tensor, layers: int, generator: torch.Generator
         scale = 0.05
     if "lm_head" in name or "gate.weight" in name:
         scale = 0.03
+    if "conv" in name:  # before it come three gates that let half through, after it positions of about 1
+        scale *= 3 if "conv_out" in name else 1.8
     if "merger_list" in name and "mlp.2" in name:  # at first they add little to what the layers make of a picture
         scale *= 0.1
     if "o_proj" in name or "down_proj" in name:
@@ -105,11 +107,11 @@ def drawn(world: World, step: int) -> list[list[Conversation]]:
     texts = [world.text(rng) for _ in range(TEXTS)]
     kind = rng.choices(["hearing", "seeing", "watching"], [5, 5, 2])[0]
     if kind == "hearing":
-        media = [world.hearing(rng) for _ in range(24)]
+        media = [world.hearing(rng) for _ in range(16)]
     elif kind == "seeing":
-        media = [world.seeing(rng, small=rng.random() < 0.8) for _ in range(20)]
+        media = [world.seeing(rng, small=rng.random() < 0.8) for _ in range(14)]
     else:
-        media = [world.watching(rng) for _ in range(16)]
+        media = [world.watching(rng) for _ in range(10)]
     return [texts, media]
 
 
