@@ -1,5 +1,6 @@
 """`python -m training PART [options]`: one part of the trained demo model's recipe, or `all` of it."""
 
+import shlex
 import subprocess
 import sys
 from importlib import import_module
@@ -18,19 +19,17 @@ def run(part: str, arguments: list[str]) -> None:
 
 
 def run_all(arguments: list[str]) -> None:
-    """On two cores: the codec beside the thinker, then the talker on both. What is done is not done again."""
+    """On two cores: what speaks on one, the thinker on the other. What is done is not done again."""
+    thinker = _begin(["thinker"], arguments)
+    speaker = _begin(["speech", "codec", "talker"], arguments)
+    if any([thinker.wait(), speaker.wait()]):
+        sys.exit("a part failed; when that is mended, the same command goes on from here")
+    run("assemble", arguments)
 
-    def begin(part: str, *more: str) -> subprocess.Popen:
-        return subprocess.Popen([sys.executable, "-m", "training", part, *arguments, *more])
 
-    def finish(*begun: subprocess.Popen) -> None:
-        if any([part.wait() for part in begun]):  # noqa: C419 (all of them)
-            sys.exit("a part failed; when that is mended, the same command goes on from here")
-
-    finish(begin("speech"))
-    finish(begin("codec"), begin("thinker"))
-    finish(begin("talker", "--threads", "2"))
-    finish(begin("assemble"))
+def _begin(parts: list[str], arguments: list[str]) -> subprocess.Popen:
+    commands = [shlex.join([sys.executable, "-m", "training", part, *arguments]) for part in parts]
+    return subprocess.Popen(" && ".join(commands), shell=True)
 
 
 def main() -> None:

@@ -109,7 +109,7 @@ class Quantiser(nn.Module):
             left -= rows[chosen]
 
     def forward(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Quantised latents with a straight-through gradient, codes (batch, frames, groups), and the commitment loss."""
+        """Latents, quantised, with a straight-through gradient; codes (batch, frames, groups); the commitment loss."""
         left = latents.detach().flatten(0, 1)
         quantised, codes = torch.zeros_like(left), []
         for group in range(len(self.rows)):

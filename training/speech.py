@@ -74,7 +74,7 @@ def sentences(count: int, seed: int) -> list[tuple[str, str]]:
     return [(voices[i % len(voices)], closed(rng) if rng.random() < 0.5 else opened(rng)) for i in range(count)]
 
 
-def make_speech(work: Path, count: int, seed: int = 0, processes: int = 2) -> None:
+def make_speech(work: Path, count: int, seed: int = 0, processes: int = 1) -> None:
     """Writes `count` utterances to the folder, once."""
     index = work / "speech.json"
     if index.exists() and len(json.loads(index.read_text())) >= count:

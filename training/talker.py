@@ -150,11 +150,11 @@ class Turns:
         from training.dialogue import ask
 
         chance = random.random()
-        if chance < 0.5:
+        if chance < 0.65:
             return self._turn(""), None
-        if chance < 0.85:
+        if chance < 0.9:
             return self._turn(ask(random, "train").text), None  # type: ignore[arg-type]
-        media = "<|audio_start|>" + "<|audio_pad|>" * random.randint(8, 50) + "<|audio_end|>"
+        media = "<|audio_start|>" + "<|audio_pad|>" * random.randint(4, 30) + "<|audio_end|>"
         return self._turn(media + random.choice(["", "What do you see?", "What do you hear?"])), self._sound
 
     def _turn(self, text: str) -> list[int]:

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from sglang_omni.models.qwen3_omni.demo import write_companions
-from training.card import PAGE, card, measured
+from training.card import card, measured
 from training.evaluate import Answered, Results
 from training.spectrogram import QUIETEST, decibels, draw
 
@@ -24,8 +24,8 @@ def test_the_card_tells_the_size_and_what_was_measured(tmp_path: Path) -> None:
     assert "talker_top_k=20" in text
 
 
-def test_the_page_has_a_place_for_it() -> None:
-    text = PAGE.read_text()
+def test_a_page_has_a_place_for_it() -> None:
+    text = "# Page\n\n<!-- measured -->\nTODO\n<!-- /measured -->\n"
     new = measured(text, RESULTS)
     assert "| vision | colour | 1 | 100.0 % |" in new
     assert measured(new, RESULTS) == new
