@@ -25,7 +25,7 @@ def test_the_card_tells_the_size_and_what_was_measured(tmp_path: Path) -> None:
 
 
 def test_a_page_has_a_place_for_it() -> None:
-    text = "# Page\n\n<!-- measured -->\nTODO\n<!-- /measured -->\n"
+    text = "# Page\n\n<!-- measured -->\nTODO\n<!-- end -->\n"
     new = measured(text, RESULTS)
     assert "| vision | colour | 1 | 100.0 % |" in new
     assert measured(new, RESULTS) == new
