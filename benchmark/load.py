@@ -121,7 +121,9 @@ def main(arguments: Sequence[str]) -> int:
     if options.url:
         asyncio.run(measure(experiment, asker))
     else:
-        model = ["--model-path", options.model_path] if options.model_path else []
+        from sglang_omni.models.qwen3_omni.demo import cached_demo_model
+
+        model = ["--model-path", options.model_path or str(cached_demo_model())]
         with serve([*model, "--log-level", "error"], {"OMP_NUM_THREADS": "1"}) as server:
             asker.url = server.url
             asyncio.run(measure(experiment, asker))

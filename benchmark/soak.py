@@ -276,7 +276,9 @@ def main(arguments: Sequence[str]) -> int:
     if options.url:
         asyncio.run(soak.run())
     else:
-        model = ["--model-path", options.model_path] if options.model_path else []
+        from sglang_omni.models.qwen3_omni.demo import cached_demo_model
+
+        model = ["--model-path", options.model_path or str(cached_demo_model())]
         with serve([*model, "--log-level", "error"], {"OMP_NUM_THREADS": "1"}) as server:
             soak.url, soak.pid = server.url, server.process.pid
             asyncio.run(soak.run())

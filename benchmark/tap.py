@@ -62,7 +62,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--pairs", type=int, default=40, help="prompts for each server (default: %(default)s)")
     parser.add_argument("--output", type=Path, help="also write the page to this file")
     options = parser.parse_args(arguments)
-    model = ["--model-path", options.model_path] if options.model_path else []
+    from sglang_omni.models.qwen3_omni.demo import cached_demo_model
+
+    model = ["--model-path", options.model_path or str(cached_demo_model())]
     with serve(model) as speaking, serve([*model, "--text-only"]) as silent:
         (speaks, is_silent), tokens = measure([speaking.url, silent.url], options.words, options.pairs)
     ratios = [ours / theirs - 1 for ours, theirs in zip(speaks, is_silent, strict=True)]

@@ -12,7 +12,7 @@ torch.set_num_threads(1)  # on busy cores, threads that wait for each other cost
 
 @pytest.fixture(scope="session")
 def demo_model() -> Path:
-    """The checkpoint that `sgl-omni serve` serves when it is given none."""
+    """The random checkpoint that most tests serve."""
     return cached_demo_model()
 
 

@@ -45,6 +45,7 @@ def train(
     say: Callable[[str], None] = print,
     slower: tuple[str, ...] = (),
     after_step: Callable[[int], None] | None = None,
+    betas: tuple[float, float] = (0.9, 0.98),
 ) -> None:
     """AdamW with a warm-up and a cosine to nought. `loss` of a step depends on nothing but the step and the model;
     parameters whose names start with one of `slower` learn at a third of the rate."""
@@ -52,7 +53,7 @@ def train(
     held_back = [value for name, value in trained if slower and name.startswith(slower)]
     others = [value for name, value in trained if not (slower and name.startswith(slower))]
     groups = [{"params": others, "scale": 1.0}, {"params": held_back, "scale": 1 / 3}]
-    optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(groups, lr=rate, betas=betas, weight_decay=0.01)
     first = checkpoint.load(model, optimizer)
     model.train()
     mean, began = 0.0, time.monotonic()

@@ -9,11 +9,11 @@ WANTED = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
 
 
 def locate(model_path: str | None) -> Path:
-    """A directory: the demo model's for None, or what Hugging Face has under a model id, downloaded if need be."""
+    """A directory: ours for None, or what Hugging Face has under a model id, downloaded if need be."""
     if model_path is None:
-        from sglang_omni.models.qwen3_omni.demo import cached_demo_model
+        from sglang_omni.models.qwen3_omni.demo import default_model
 
-        return cached_demo_model()
+        return default_model()
     if Path(model_path).is_dir():
         return Path(model_path)
     from huggingface_hub import snapshot_download

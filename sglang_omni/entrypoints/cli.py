@@ -1,4 +1,4 @@
-"""`sgl-omni`: serve a model, show how it would be served, measure it, or write the demo model."""
+"""`sgl-omni`: serve a model, show how it would be served, measure it, or write a random one."""
 
 import argparse
 import sys
@@ -15,7 +15,7 @@ usage: sgl-omni COMMAND ...
   serve                 serve a model (without --model-path: a small demo model)
   config                show what `serve` would go by, and where each value comes from
   bench [NAME]          measure it, under load if no NAME says otherwise
-  demo-model DIR        write the demo model, a checkpoint in Qwen3-Omni's layout
+  demo-model DIR        write a checkpoint of random weights in Qwen3-Omni's layout
   version
 
 `sgl-omni COMMAND --help` says more.

@@ -30,6 +30,7 @@ class Client:
         self.spec = spec
         self.thinker = tokenizer_manager
         self.voices = spec.voices(model_path)
+        self.longest_text = spec.longest_text(model_path)
         self.prompt_text = PromptText(tokenizer_manager.tokenizer)
         self.spoken = SpokenAnswers()
         self.metrics = Metrics()

@@ -3,9 +3,6 @@
 import re
 import unicodedata
 
-LONGEST = 1000
-"""Characters of a piece: a minute of English, four of Chinese. The talker has five and a half for a request."""
-
 AFTER_SENTENCE, AFTER_CLAUSE, ELSEWHERE = 0.16, 0.08, 0.02
 """Seconds of silence behind a piece, by what it ends with."""
 
@@ -21,7 +18,7 @@ SKIN_TONES = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 JOINER = "\u200d"
 
 
-def pieces(text: str, longest: int = LONGEST) -> list[str]:
+def pieces(text: str, longest: int) -> list[str]:
     """`text` in pieces of at most `longest` characters and about equal length; joined, they are `text`.
 
     A piece ends with a sentence if one ends near the right place; else with a clause, else with a word, else between

@@ -46,7 +46,7 @@ class Speaking:
         self._options = options
         self._speed = speed
         self._prompt = client.speech_prompt(instructions)
-        parts = [part for part in pieces(text) if part.strip()]
+        parts = [part for part in pieces(text, client.longest_text) if part.strip()]
         self._pauses = [pause_after(part) for part in parts[:-1]]
         if len(parts) > 1:
             parts = [part.strip() for part in parts]

@@ -57,7 +57,7 @@ class ModelSpec:
 
     `prompt_check` gives, for the options of the first stage, what raises InvalidRequest for a prompt (its token ids, of
     media as many as they take) that this stage could not speak to. `tool_call_parser` is SGLang's name for the way the
-    thinker writes tool calls.
+    thinker writes tool calls; `longest_text` is how many characters a checkpoint's talker speaks at once.
     """
 
     architecture: str
@@ -69,3 +69,4 @@ class ModelSpec:
     prompt_check: Callable[[StageOptions], Callable[[Sequence[int]], None]]
     tool_call_parser: str
     voices: Callable[[Path], tuple[str, ...]]
+    longest_text: Callable[[Path], int]

@@ -12,6 +12,8 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sglang_omni.models.qwen3_omni.demo import cached_demo_model
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -53,17 +55,21 @@ def wait_until_gone(pids: list[int], seconds: float = 10) -> None:
 
 @dataclass
 class Server:
-    """A server in a process group of its own, its output in `log`."""
+    """A server of the random demo model in a process group of its own, its output in `log`.
+
+    `model` is None where the command names one, or is to find one by itself.
+    """
 
     log: Path
     command: tuple[str | Path, ...] = (ROOT / "scripts" / "serve",)
+    model: Path | None = field(default_factory=cached_demo_model)
     port: int = field(default_factory=free_port)
 
     def start(self, seconds: float = 300) -> "Server":
         started = time.monotonic()
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [*self.command, "--port", str(self.port)],
+                [*self.command, *(("--model-path", self.model) if self.model else ()), "--port", str(self.port)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

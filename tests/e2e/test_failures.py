@@ -211,7 +211,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Pa
 @pytest.fixture(scope="module")
 def dies(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Iterator[Server]:
     sglang = Path(sys.executable).with_name("sglang")  # finds by itself that the model is one of ours
-    server = Server(tmp_path_factory.mktemp("dies") / "log", (sglang, "serve", checkpoint)).start()
+    server = Server(tmp_path_factory.mktemp("dies") / "log", (sglang, "serve", checkpoint), None).start()
     try:
         yield server
     finally:

@@ -159,7 +159,7 @@ def flagged(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Itera
     line = COMMANDS["Start the server"].strip().replace("Qwen/Qwen3-Omni-30B-A3B-Instruct", str(demo_model))
     flags = ["--config", directory / "omni.yaml", "--model-name", "my-omni", "--log-level", "warning"]
     shell = ["env", f"PATH={PROGRAMS}:{os.environ['PATH']}", "bash", "-c", f'{line} "$@"', "bash"]
-    server = Server(directory / "log", (*shell, *flags)).start()
+    server = Server(directory / "log", (*shell, *flags), None).start()
     try:
         yield server
     finally:

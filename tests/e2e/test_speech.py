@@ -16,8 +16,9 @@ import soundfile
 import torch
 
 from sglang_omni.audio.join import FADE_SECONDS
-from sglang_omni.entrypoints.sentences import AFTER_SENTENCE, LONGEST
+from sglang_omni.entrypoints.sentences import AFTER_SENTENCE
 from sglang_omni.entrypoints.speaking import BEGIN_NEXT_AFTER
+from sglang_omni.models.qwen3_omni.config import LONGEST_TEXT
 from tests.e2e.questions import samples
 from tests.e2e.server import Server
 from tests.reference import reference_model, reference_processor
@@ -146,7 +147,7 @@ def test_an_answer_in_events(client: openai.OpenAI, server: Server):
     assert done["usage"]["total_tokens"] == done["usage"]["input_tokens"] + frames
 
 
-LONG = "Hello from here." + " " * LONGEST + "Good bye, and see you soon."
+LONG = "Hello from here." + " " * LONGEST_TEXT + "Good bye, and see you soon."
 FADE, PAUSE = round(FADE_SECONDS * 24_000), round(AFTER_SENTENCE * 24_000)
 
 
@@ -154,7 +155,7 @@ def test_a_long_text_sounds_as_its_pieces(client: openai.OpenAI):
     drawn = {"temperature": 0.9}
     first, second = (
         np.frombuffer(say(client, text=text, seed=seed, **drawn), "<i2")
-        for text, seed in zip(LONG.split(" " * LONGEST), (5, 6), strict=True)
+        for text, seed in zip(LONG.split(" " * LONGEST_TEXT), (5, 6), strict=True)
     )
     whole = say(client, text=LONG, seed=5, **drawn)
     assert whole == say(client, text=LONG, seed=5, stream=True, **drawn)

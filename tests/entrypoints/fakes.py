@@ -22,6 +22,7 @@ from sglang_omni.entrypoints.client import Client
 from sglang_omni.entrypoints.running import RunningRequests
 from sglang_omni.errors import OmniError
 from sglang_omni.models.qwen3_omni import SPEC
+from sglang_omni.models.qwen3_omni.config import LONGEST_TEXT
 from sglang_omni.pipeline import Speech
 from sglang_omni.sidecar.messages import Finish, Times
 
@@ -205,7 +206,7 @@ def make(tokenizer: Any, text_only: bool = False, pipeline: FakePipeline | None 
     publish(ServerArgs(model_path=tokenizer.name_or_path, enable_cache_report=True), role="tokenizer")
     app = FastAPI(**fastapi_telemetry_disabled_kwargs())  # as SGLang's
     thinker, pipeline = FakeThinker(tokenizer), pipeline or FakePipeline()
-    spec = replace(SPEC, voices=lambda path: VOICES)
+    spec = replace(SPEC, voices=lambda path: VOICES, longest_text=lambda path: LONGEST_TEXT)
     used: Any = None if text_only else pipeline
     client = app.state.omni = Client(spec, None, thinker, used)  # type: ignore[arg-type]
     app.state.openai_serving_chat = OmniServingChat(thinker, templates(), client=client)

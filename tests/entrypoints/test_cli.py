@@ -207,11 +207,16 @@ def test_a_checkpoint_that_cannot_speak(tiny_model: Path, tmp_path: Path) -> Non
     assert "talker.*" in ended.stderr
 
 
-def test_the_demo_model_is_served_by_default(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_trained_model_is_served_by_default_where_it_is_and_else_a_random_one(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from sglang_omni.models.qwen3_omni import demo
 
+    monkeypatch.setattr(demo, "trained_model", lambda: None)
     monkeypatch.setattr(demo, "cached_demo_model", lambda: tiny_model)
     assert locate(None) == tiny_model
+    monkeypatch.setattr(demo, "trained_model", lambda: tiny_model.parent)
+    assert locate(None) == tiny_model.parent
 
 
 def test_writing_the_demo_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

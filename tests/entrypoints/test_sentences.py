@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sglang_omni.entrypoints.sentences import AFTER_CLAUSE, AFTER_SENTENCE, ELSEWHERE, LONGEST, pause_after, pieces
+from sglang_omni.entrypoints.sentences import AFTER_CLAUSE, AFTER_SENTENCE, ELSEWHERE, pause_after, pieces
+from sglang_omni.models.qwen3_omni.config import LONGEST_TEXT
 
 TEXTS = st.text() | st.text("aB .,!?…。！？，\n3\u0301\u200d\U0001f1e9\U0001f468", max_size=300)
 
@@ -32,8 +33,8 @@ def test_pieces_end_with_sentences_and_are_of_a_size(sentences: list[int]) -> No
 
 def test_an_ordinary_text_is_one_piece() -> None:
     text = "One. Two. " * 100
-    assert len(text) == LONGEST
-    assert pieces(text) == [text]
+    assert len(text) == LONGEST_TEXT
+    assert pieces(text, LONGEST_TEXT) == [text]
 
 
 @pytest.mark.parametrize(
@@ -81,5 +82,5 @@ def test_pauses() -> None:
 def test_no_text_takes_long(character: str) -> None:
     text = (character * 4096)[:4096]
     begun = time.process_time()
-    assert "".join(pieces(text)) == text
+    assert "".join(pieces(text, LONGEST_TEXT)) == text
     assert time.process_time() - begun < 0.5

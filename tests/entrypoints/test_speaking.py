@@ -14,6 +14,7 @@ from sglang_omni.entrypoints.account import Account
 from sglang_omni.entrypoints.sentences import AFTER_SENTENCE, pieces
 from sglang_omni.entrypoints.speaking import BEGIN_NEXT_AFTER, Speaking
 from sglang_omni.entrypoints.stages import SpeechOptions
+from sglang_omni.models.qwen3_omni.config import LONGEST_TEXT
 from sglang_omni.pipeline import Speech
 from sglang_omni.sidecar.messages import Finish
 from tests.entrypoints.fakes import Fake, FakePipeline
@@ -22,7 +23,7 @@ RATE = 24_000
 FADE = 240
 PAUSE = round(AFTER_SENTENCE * RATE)
 TEXT = "".join(f"Sentence number {number} says something. " for number in range(60)).strip()
-PARTS = [part.strip() for part in pieces(TEXT)]
+PARTS = [part.strip() for part in pieces(TEXT, LONGEST_TEXT)]
 SAMPLES_PER_FRAME = 1920
 
 
@@ -203,3 +204,13 @@ def test_a_piece_that_was_cut_is_told_and_the_others_are_spoken(fake: Fake, voic
 def test_speed_is_of_the_whole(fake: Fake, voices: Voices) -> None:
     sound, _ = say(fake)
     assert len(say(fake, TEXT, 2.0)[0]) == round(len(sound) / 2)
+
+
+def test_a_checkpoint_that_learned_short_texts_is_given_short_pieces(fake: Fake, voices: Voices) -> None:
+    fake.app.state.omni.longest_text = 50
+    assert len(say(fake)[0]) > 0
+    decode = fake.thinker.tokenizer.decode
+    texts = [decode(ids).removesuffix("<|im_end|>") for _, _, ids in voices.spoken]
+    assert " ".join(texts) == TEXT
+    assert len(texts) == 60
+    assert max(map(len, texts)) <= 50

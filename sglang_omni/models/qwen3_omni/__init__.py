@@ -44,6 +44,12 @@ def _voices(model_path: Path) -> tuple[str, ...]:
     return tuple(config.get("talker_config", {}).get("speaker_id") or ())
 
 
+def _longest_text(model_path: Path) -> int:
+    from sglang_omni.models.qwen3_omni.config import longest_text
+
+    return longest_text(model_path)
+
+
 TALKER_OPTIONS = {
     "max_length": Option("rows of a request, prompt and frames together (default: 8192)"),
     "total_rows": Option("rows of all requests together, each given what it is expected to need (default: 65536)"),
@@ -65,4 +71,5 @@ SPEC = ModelSpec(
     prompt_check=_prompt_check,
     tool_call_parser="qwen25",
     voices=_voices,
+    longest_text=_longest_text,
 )

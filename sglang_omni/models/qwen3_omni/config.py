@@ -12,6 +12,9 @@ from typing import Any, TypeVar
 from sglang_omni.errors import CheckpointError
 
 Config = TypeVar("Config")
+LONGEST_TEXT = 1000
+"""Characters that a checkpoint speaks at once, unless it says otherwise: a minute of English, four of Chinese."""
+
 Rope = dict[str, Any]
 
 
@@ -125,3 +128,19 @@ def _rope(values: Mapping[str, Any]) -> Rope:
     """Rotary parameters, which the published checkpoint keeps in two places."""
     found = values.get("rope_parameters") or values.get("rope_scaling") or {}
     return {"rope_theta": values.get("rope_theta") or 10_000.0, **found}
+
+
+def generation_config(model_path: Path) -> dict[str, Any]:
+    """A checkpoint's generation_config.json, empty where it has none.
+
+    Of transformers' names it may hold `talker_temperature`, `_top_k`, `_top_p`, `_repetition_penalty` and
+    `_max_new_tokens`. Ours are `code_predictor_temperature`, `_top_k` and `_top_p`, and `talker_max_text_length`: the
+    characters of the longest text that the talker speaks at once.
+    """
+    path = model_path / "generation_config.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def longest_text(model_path: Path) -> int:
+    """Characters that the talker speaks at once."""
+    return int(generation_config(model_path).get("talker_max_text_length") or LONGEST_TEXT)

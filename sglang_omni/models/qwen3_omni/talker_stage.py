@@ -1,6 +1,5 @@
 """The talker as a stage: text tokens come in, codec frames go out."""
 
-import json
 import random
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from sglang_omni.errors import ConfigError, InvalidRequest
 from sglang_omni.kernels.choice import compiles
 from sglang_omni.layers.cache import ByRow, place
 from sglang_omni.layers.transfer import fetch, send
-from sglang_omni.models.qwen3_omni.config import OmniConfig, omni_config
+from sglang_omni.models.qwen3_omni.config import OmniConfig, generation_config, omni_config
 from sglang_omni.models.qwen3_omni.frame import Frame, PlainFrame, Requests
 from sglang_omni.models.qwen3_omni.graph_frame import GraphFrame
 from sglang_omni.models.qwen3_omni.prompt import (
@@ -53,6 +52,7 @@ FRAMES_AT_LEAST, FRAMES_PER_TOKEN = 64, 32
 FRAMES_EXPECTED = 6
 """Per token, beside those 64: what memory is given for at first. English takes about 4."""
 
+TALKER = "talker_"  # begins the names of its parameters in a generation config
 TALKER_SAMPLING = Sampling(temperature=0.9, top_k=50, repetition_penalty=1.05)
 CODE_PREDICTOR_SAMPLING = Sampling(temperature=1.0, top_k=50, top_p=0.8)
 GREEDY = Sampling(temperature=0.0)
@@ -101,8 +101,8 @@ class TalkerRunner:
 
     prompt_ids (length,), positions (3, length) and media_rows (media positions, thinker hidden) of its prompt,
     and `speech`: voice, seed, temperature, top_k, top_p, repetition_penalty, max_frames and, for the code
-    predictor, code_predictor_temperature, _top_k and _top_p, each None for the reference's default. `feed` takes
-    lists of token ids.
+    predictor, code_predictor_temperature, _top_k and _top_p, each None for what the checkpoint's generation config
+    says, or else the reference's default. `feed` takes lists of token ids.
 
     A step gives each request a frame's codes (code groups,), or None where the speech ended or the prompt goes on; on a
     GPU, later. That a speech has ended is then seen a frame late, and the frame after its last is dropped.
@@ -117,7 +117,11 @@ class TalkerRunner:
         self.config = omni_config(options.model_path)
         self.max_length = _max_length(options)
         self.prefill_rows = int(options.options.get("prefill_rows", PREFILL_ROWS))
-        self.end_of_text = _end_of_text(Path(options.model_path), self.config)
+        said = generation_config(Path(options.model_path))
+        self.sampling = _sampling(TALKER_SAMPLING, _named(TALKER, said))
+        self.code_predictor_sampling = _sampling(CODE_PREDICTOR_SAMPLING, _named(RESIDUAL, said))
+        self.max_frames = said.get("talker_max_new_tokens") or MAX_FRAMES
+        self.end_of_text = _end_of_text(said, self.config)
         self.talker, self.text_rows = model or _load(options, self.config)
         self.talker.prepare(self.slots, -(-_total_rows(options) // PAGE_ROWS) + 1, PAGE_ROWS)
         self.requests = Requests(self.slots, self.talker, self.device)
@@ -133,7 +137,7 @@ class TalkerRunner:
         speech = params["speech"]
         prompt = talker_prompt(self.config, params["prompt_ids"], params["positions"], params["media_rows"])
         _check_length(prompt.length, self.max_length)
-        max_frames = min(speech.get("max_frames") or MAX_FRAMES, self.max_length - prompt.length + 1)
+        max_frames = min(speech.get("max_frames") or self.max_frames, self.max_length - prompt.length + 1)
         state = Speech(slot, prompt, self._voice(speech.get("voice")), max_frames, list(prompt.answer))
         self._open_sampling(slot, speech)
         return state
@@ -147,12 +151,11 @@ class TalkerRunner:
         return voices[name.lower()]
 
     def _open_sampling(self, slot: int, speech: dict[str, Any]) -> None:
-        sampling = _sampling(TALKER_SAMPLING, speech)
-        default = CODE_PREDICTOR_SAMPLING if sampling.temperature > 0 else GREEDY
-        residual = {name[len(RESIDUAL) :]: value for name, value in speech.items() if name.startswith(RESIDUAL)}
+        sampling = _sampling(self.sampling, speech)
+        default = self.code_predictor_sampling if sampling.temperature > 0 else GREEDY
         seed = speech.get("seed")
         seed = random.getrandbits(64) if seed is None else seed
-        self.requests.open(slot, sampling, _sampling(default, residual), seed)
+        self.requests.open(slot, sampling, _sampling(default, _named(RESIDUAL, speech)), seed)
 
     def feed(self, state: Speech, data: list[int] | None) -> None:
         for token in data or ():
@@ -313,14 +316,15 @@ def _sampling(default: Sampling, asked: dict[str, Any]) -> Sampling:
     return Sampling(**{**vars(default), **given})
 
 
-def _end_of_text(model_path: Path, config: OmniConfig) -> frozenset[int]:
-    """Thinker tokens that end an answer and are not spoken."""
-    found = [config.im_end_token_id]
-    generation_config = model_path / "generation_config.json"
-    if generation_config.exists():
-        ids = json.loads(generation_config.read_text()).get("eos_token_id") or []
-        found += ids if isinstance(ids, list) else [ids]
-    return frozenset(found)
+def _named(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Those whose names begin with `prefix`, by the rest of the name."""
+    return {name[len(prefix) :]: value for name, value in values.items() if name.startswith(prefix)}
+
+
+def _end_of_text(said: dict[str, Any], config: OmniConfig) -> frozenset[int]:
+    """Thinker tokens that end an answer and are not spoken: the config's and those of the generation config."""
+    ids = said.get("eos_token_id") or []
+    return frozenset([config.im_end_token_id, *(ids if isinstance(ids, list) else [ids])])
 
 
 def _load(options: StageOptions, config: OmniConfig) -> tuple[Talker, Tensor]:

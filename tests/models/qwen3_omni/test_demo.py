@@ -19,7 +19,15 @@ from transformers import (
 )
 
 from sglang_omni.errors import ConfigError
-from sglang_omni.models.qwen3_omni.demo import cached_demo_model, demo_config, fill_weights, write_demo_model
+from sglang_omni.models.qwen3_omni.config import longest_text
+from sglang_omni.models.qwen3_omni.demo import (
+    SIZES,
+    cached_demo_model,
+    demo_config,
+    fill_weights,
+    write_companions,
+    write_demo_model,
+)
 from sglang_omni.models.qwen3_omni.demo.tokenizer import SPECIAL_TOKENS
 from tests.reference import Answer, reference_generate, reference_inputs, reference_processor
 
@@ -48,8 +56,9 @@ def test_every_run_writes_the_same_bytes(tmp_path):
     assert files(tmp_path / "one") != files(tmp_path / "other")
 
 
-def test_every_parameter_is_set():
-    model = Qwen3OmniMoeForConditionalGeneration(demo_config("tiny")).eval()
+@pytest.mark.parametrize("size", ["tiny", "trained"])
+def test_every_parameter_is_set(size):
+    model = Qwen3OmniMoeForConditionalGeneration(demo_config(size)).eval()
     for parameter in model.parameters():
         parameter.data.fill_(math.nan)
     fill_weights(model)
@@ -83,6 +92,14 @@ def test_voices_and_special_ids_are_shaped_like_the_published_ones(demo_model):
     assert generation.talker_repetition_penalty == 1.05
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_the_talker_listens_to_a_layer_behind_the_pictures(size):
+    config = demo_config(size)
+    deepstack = len(config.thinker_config.vision_config.deepstack_visual_indexes)
+    layers = config.thinker_config.text_config.num_hidden_layers
+    assert deepstack < config.talker_config.accept_hidden_layer < layers
+
+
 def test_the_real_size_is_the_published_model():
     with torch.device("meta"):
         model = Qwen3OmniMoeForConditionalGeneration(demo_config("real"))
@@ -95,6 +112,22 @@ def test_the_real_size_is_not_written(tmp_path):
     with pytest.raises(ConfigError, match="Available: tiny, demo"):
         write_demo_model(tmp_path / "model", "real")
     assert not (tmp_path / "model").exists()
+
+
+def test_what_lies_beside_trained_weights(tmp_path):
+    write_companions(tmp_path, "trained")
+    ids, config = SIZES["trained"].vocabulary, demo_config("trained")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    assert len(tokenizer) == ids.size == config.thinker_config.text_config.vocab_size
+    assert tokenizer("<|im_start|>assistant\n").input_ids == [ids["<|im_start|>"], ids["assistant"], 198]
+    text = "My name is Omni, and 7 is a number."
+    pieces = tokenizer(text).input_ids
+    assert tokenizer.decode(pieces) == text
+    assert len(text) / 2 <= len(pieces)
+    generation = GenerationConfig.from_pretrained(tmp_path)
+    assert generation.eos_token_id == [config.im_end_token_id, ids["<|endoftext|>"]]
+    assert longest_text(tmp_path) == generation.talker_max_text_length == 120
+    assert generation.temperature == 0.1, "a thinker that answers questions is hardly to draw"
 
 
 def test_the_cache_is_filled_once_by_starters_that_collide(tmp_path, monkeypatch):

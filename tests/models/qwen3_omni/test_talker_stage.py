@@ -1,5 +1,7 @@
 """The talker's frames are transformers', and its speech ends when it should."""
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from sglang_omni.models.qwen3_omni.talker_stage import (
     TalkerRunner,
 )
 from sglang_omni.models.spec import StageOptions
+from sglang_omni.sidecar.sampling import Sampling
 from tests.models.qwen3_omni.conversations import CONVERSATIONS, Told, told
 
 GREEDY = {"temperature": 0.0}
@@ -224,3 +227,47 @@ def test_nothing_was_compiled_twice(runner: TalkerRunner, tiny_model: Path) -> N
     for _ in range(3):
         step(runner, states)
     assert len(compiled.expert_layer.signatures) == len(compiled.draw_frame.signatures) == 1
+
+
+@pytest.fixture(scope="module")
+def careful(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> TalkerRunner:
+    """A talker whose checkpoint says how it draws."""
+    path = tmp_path_factory.mktemp("careful") / "model"
+    shutil.copytree(tiny_model, path)
+    file = path / "generation_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | SAID))
+    return TalkerRunner(StageOptions(str(path), slots=2, options={"max_length": 700}))
+
+
+SAID = {
+    "talker_temperature": 0.4,
+    "talker_top_k": 20,
+    "talker_repetition_penalty": 1.0,
+    "talker_max_new_tokens": 33,
+    "code_predictor_temperature": 0.3,
+    "code_predictor_top_k": 7,
+}
+
+
+def test_a_checkpoint_says_how_it_speaks_and_a_request_may_say_otherwise(
+    careful: TalkerRunner, tiny_model: Path
+) -> None:
+    conversation = told(tiny_model, "short")
+    begin(careful, 0, conversation, {})
+    talker, residual = careful.requests.sampler, careful.requests.residual_sampler
+    assert talker.requests[0] == Sampling(0.4, 20, 1.0, 1.0)
+    assert residual.requests[0] == Sampling(0.3, 7, 0.8)
+    assert begin(careful, 0, conversation, {"max_frames": 40}).max_frames == 40
+    assert begin(careful, 0, conversation, {"temperature": 0.7, "code_predictor_top_p": 0.5}).max_frames == 33
+    assert talker.requests[0] == Sampling(0.7, 20, 1.0, 1.0)
+    assert residual.requests[0] == Sampling(0.3, 7, 0.5)
+
+
+def test_a_draw_by_the_checkpoints_defaults_is_one_that_asks_for_them(
+    careful: TalkerRunner, runner: TalkerRunner, tiny_model: Path
+) -> None:
+    conversation = told(tiny_model, "short")
+    asked = {name.removeprefix("talker_"): value for name, value in SAID.items() if name != "talker_max_new_tokens"}
+    by_default = say(careful, conversation, {"seed": 3})
+    torch.testing.assert_close(by_default, say(runner, conversation, {"seed": 3, "max_frames": 33, **asked}))
+    assert not torch.equal(by_default, say(runner, conversation, {"seed": 3, "max_frames": 33}))

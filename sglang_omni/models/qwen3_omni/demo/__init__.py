@@ -1,6 +1,7 @@
-"""A Qwen3-Omni made from a seed: the genuine layout, small enough to be written in seconds.
+"""Qwen3-Omnis of the genuine layout that are small: one made from a seed in seconds, and a trained one.
 
-It answers in random words and speaks noise, the same every time. Tests, the demo server and benchmarks use it;
+The one from a seed answers in random words and speaks noise, the same every time. Tests and benchmarks use it. What
+lies in `trained/` has learned to speak, hear and see a little, by the recipe in `training/`; it is served by default.
 `SIZES["real"]` has the published model's dimensions and is for `fill_weights` on a GPU, never for a disk.
 """
 
@@ -29,7 +30,18 @@ from sglang_omni.models.qwen3_omni.demo.weights import fill_weights
 
 WRITTEN_SIZES = tuple(size for size in SIZES if size != "real")
 
-__all__ = ["SIZES", "WRITTEN_SIZES", "Size", "cached_demo_model", "demo_config", "fill_weights", "write_demo_model"]
+__all__ = [
+    "SIZES",
+    "WRITTEN_SIZES",
+    "Size",
+    "cached_demo_model",
+    "default_model",
+    "demo_config",
+    "fill_weights",
+    "trained_model",
+    "write_companions",
+    "write_demo_model",
+]
 
 
 def write_demo_model(directory: Path, size: str = "demo", seed: int = 0) -> None:
@@ -41,10 +53,46 @@ def write_demo_model(directory: Path, size: str = "demo", seed: int = 0) -> None
     with torch.random.fork_rng():  # the model's own initialisation draws from the global generator
         model = Qwen3OmniMoeForConditionalGeneration(config).eval()
     fill_weights(model, seed)
-    model.generation_config = _generation_config(size)
     model.save_pretrained(directory, max_shard_size="8MB")
-    write_tokenizer(directory)
+    write_companions(directory, size)
+
+
+def write_companions(directory: Path, size: str) -> None:
+    """What lies beside the weights and the config: generation config, tokenizer, processors, chat template."""
+    _generation_config(size).save_pretrained(directory)
+    write_tokenizer(directory, SIZES[size].vocabulary)
     _write_processors(directory)
+
+
+def trained_model() -> Path | None:
+    """The trained checkpoint that comes with this package; None where its weights do not."""
+    directory = Path(str(resources.files(__package__).joinpath("trained")))
+    return directory if any(directory.glob("*.safetensors")) else None
+
+
+def default_model() -> Path:
+    """What is served when nothing else is asked for."""
+    return trained_model() or cached_demo_model()
+
+
+DRAWING = {
+    "talker_temperature": 0.9,
+    "talker_top_k": 50,
+    "talker_repetition_penalty": 1.05,
+    "talker_max_new_tokens": 4096,
+}
+TRAINED_DRAWING = {
+    "do_sample": True,
+    "temperature": 0.1,
+    "talker_temperature": 0.4,
+    "talker_top_k": 20,
+    "talker_repetition_penalty": 1.0,
+    "code_predictor_temperature": 0.4,
+    "talker_max_new_tokens": 256,
+    "talker_max_text_length": 120,
+}
+"""The thinker is to answer, not to invent. The talker learned from utterances of ten seconds at most: about 120
+characters."""
 
 
 def _generation_config(size: str) -> GenerationConfig:
@@ -53,11 +101,8 @@ def _generation_config(size: str) -> GenerationConfig:
         bos_token_id=ids["<|endoftext|>"],
         pad_token_id=ids["<|endoftext|>"],
         eos_token_id=[ids["<|im_end|>"], ids["<|endoftext|>"]],
-        talker_max_new_tokens=4096,
-        talker_temperature=0.9,
-        talker_top_k=50,
         talker_top_p=1.0,
-        talker_repetition_penalty=1.05,
+        **(TRAINED_DRAWING if size == "trained" else DRAWING),
     )
 
 

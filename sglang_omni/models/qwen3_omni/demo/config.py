@@ -88,7 +88,7 @@ SIZES = {
     ),
     "trained": Size(
         thinker=Stack(192, 5, 6, 2, 32, 192, experts=4, active_experts=2),
-        talker=Stack(256, 6, 8, 2, 32, 192, experts=4, active_experts=2),
+        talker=Stack(256, 5, 8, 2, 32, 128, experts=4, active_experts=2),
         code_predictor=Stack(256, 2, 8, 4, 32, 512),
         vision=Stack(96, 4, 3, 3, 32, 192),
         audio=Stack(128, 3, 4, 4, 32, 384),
@@ -96,7 +96,7 @@ SIZES = {
         audio_channels=16,
         decoder_channels=192,
         deepstack_layers=(0, 1, 2),
-        accept_layer=3,
+        accept_layer=4,
         codebook=128,
         code_groups=8,
         vocabulary=TRAINED_VOCABULARY,

@@ -116,7 +116,7 @@ def learned_tokens(vocabulary: Vocabulary = DEMO_VOCABULARY) -> tuple[dict[str, 
         if left > sum(len(role) - 1 for role in roles) or longest is None:
             best = _most_frequent(words, longest)
         else:
-            best = next(role[:2] for role in roles if len(role) > 1)
+            best = next((role[0], role[1]) for role in roles if len(role) > 1)
         tokens.append("".join(best))
         merges.append(best)
         words = {_merge(word, best): count for word, count in words.items()}

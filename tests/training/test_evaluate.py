@@ -1,0 +1,69 @@
+"""The evaluation's own arithmetic."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from training import sentences
+from training.evaluate import Answered, Floor, Results, Said, failed, open_text, page, written
+from training.sentences import is_held_out
+
+
+def said(part: str = "closed", voice: str = "ethan", errors: int = 0, **other: Any) -> Said:
+    return Said(part, voice, "greedy", "One two.", "", errors, 2, 1.0, **other)
+
+
+def test_a_rate_is_the_mean_over_voices_and_modes() -> None:
+    results = Results([said(errors=1), said(errors=1), said(voice="chelsie"), said("open", errors=2)])
+    assert results.error_rate("closed") == 25
+    assert results.error_rate("open") == 100
+    assert math.isnan(Results().error_rate("open"))
+
+
+def test_the_last_line() -> None:
+    right = [Answered("dialogue", "add", "", (), "", True), Answered("dialogue", "add", "", (), "", False)]
+    others = [Answered(part, "x", "", (), "", part == "hearing") for part in ("vision", "hearing", "video")]
+    results = Results([said(), said("open")], right + others)
+    assert results.line == "open_wer=0.0 closed_wer=0.0 dialogue=50.0 vision=0.0 digits=100.0"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "reason", "failure"),
+    [(0.1, "stop", "empty"), (1.0, "stop", ""), (1.0, "length", "runaway"), (9.0, "stop", "runaway")],
+)
+def test_what_is_no_speech_at_all(seconds: float, reason: str, failure: str) -> None:
+    assert failed("One two.", seconds, reason) == failure
+
+
+def test_the_page_says_how_each_voice_and_task_does() -> None:
+    results = Results([said(errors=1, failure="runaway")], [Answered("vision", "colour", "", (), "", True)])
+    results.floors.append(Floor("closed", "ethan", 4.25))
+    told = page(results)
+    assert "| closed | ethan | greedy | 1 | 50.0 % | 4.2 % | 0 | 1 |" in told
+    assert "| vision | colour | 1 | 100.0 % |" in told
+
+
+def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+    results = Results([said()], [Answered("vision", "colour", "", (), "", True)], [Floor("closed", "ethan", 4.25)])
+    results.write(tmp_path / "results.jsonl")
+    again = Results.read(tmp_path / "results.jsonl")
+    assert (page(again), again.line) == (page(results), results.line)
+
+
+def test_a_question_with_media_is_written_in_one_line() -> None:
+    content = [{"type": "image_url", "image_url": {}}, {"type": "text", "text": "What is it?"}]
+    assert written([{"role": "user", "content": content}]) == "<image_url> What is it?"
+
+
+def test_open_text_is_sixty_different_plain_sentences() -> None:
+    texts = open_text()
+    assert len(set(texts)) == len(texts) == 60
+    assert all(5 <= len(text.split()) <= 12 and text.endswith(".") for text in texts)
+
+
+def test_held_out_sentences_are_none_of_those_in_training() -> None:
+    texts = sentences.held_out(50)
+    assert len(set(texts)) == 50
+    assert all(is_held_out(text) for text in texts)

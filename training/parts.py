@@ -1,0 +1,19 @@
+"""What every part of the recipe is told."""
+
+import argparse
+import os
+from pathlib import Path
+
+SIZE = "trained"
+
+
+def work_folder() -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "sglang-omni" / "training"
+
+
+def parser(part: str, description: str | None) -> argparse.ArgumentParser:
+    """With `--work`, the folder in which parts find what others made."""
+    made = argparse.ArgumentParser(prog=f"python -m training {part}", description=description)
+    made.add_argument("--work", type=Path, default=work_folder(), metavar="DIR", help="(default: %(default)s)")
+    return made
