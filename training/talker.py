@@ -28,7 +28,7 @@ from training.sentences import is_held_out
 from training.speech import read_speech
 from training.vocabulary import tokenizer
 
-STEPS = 4000
+STEPS = 3600
 ROWS = 1800
 """Of a batch, about; utterances of like length share one."""
 
