@@ -1,5 +1,10 @@
 """The codec: an encoder that only training needs, a residual quantiser, and the family's code2wav as the decoder.
 
+It is learned in two stages. First it codes sound, as codecs do. Then the first groups of codes say which phones a frame
+holds (see phones.py), and the quantiser codes what is left of the sound in the others. Of these a part is withheld now
+and then (quantiser dropout: "SoundStream", section III.C), so that phones alone are understood: what a small talker
+guesses wrong of the rest does little harm.
+
 Quantiser: k-means start, then exponential moving averages (van den Oord et al. 2017, "Neural discrete representation
 learning", appendix A; Zeghidour et al. 2021, "SoundStream", section III.C). Loss: spectrograms at several resolutions
 (Yamamoto et al. 2020, "Parallel WaveGAN"), on mel bands.
@@ -7,6 +12,7 @@ learning", appendix A; Zeghidour et al. 2021, "SoundStream", section III.C). Los
 
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,11 +21,14 @@ from transformers import Qwen3OmniMoeConfig
 from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import Qwen3OmniMoeCode2Wav
 
 from sglang_omni.models.qwen3_omni.demo import demo_config
+from training import phones
+from training.clusters import k_means
 from training.loop import Checkpoint, train
 from training.parts import SIZE, parser
-from training.speech import FRAME, SAMPLE_RATE, read_speech
+from training.phones import PhoneticCodes
+from training.speech import FRAME, SAMPLE_RATE, Utterance, read_speech
 
-STEPS = 9000
+STEPS, PHONETIC_STEPS = 9000, 4500
 UTTERANCES = 3000
 """From which the codec learns, the first of those that were made."""
 
@@ -29,8 +38,14 @@ CROPS, CROP = 2, 16
 WITHOUT_QUANTISER = 0.15
 """Share of the steps before the quantiser comes in between."""
 
+WITHHELD = 0.5
+"""Share of the pieces of which some groups of the quantiser are withheld."""
+
 RESOLUTIONS = (512, 40), (1024, 80), (2048, 128)
 """Samples of a window, and mel bands."""
+
+STAYS = "encoder.", "decoder."
+"""Parts of the codec that the second stage goes on with."""
 
 ENCODER_HOP = FRAME // 4
 PEAK_RATE = 1e-3
@@ -101,27 +116,32 @@ class Quantiser(nn.Module):
         """k-means on (n, hidden), codebook by codebook on what the ones before leave."""
         left = latents.clone()
         for group in range(len(self.rows)):
-            rows = _k_means(left, self.rows.shape[1])
+            rows = k_means(left, self.rows.shape[1])
             chosen = torch.cdist(left, rows).argmin(1)
             self.rows[group] = rows
             self.uses[group] = torch.bincount(chosen, minlength=len(rows)).clamp_min(1) * CROPS * CROP / len(left)
             self.sums[group] = rows * self.uses[group, :, None]
             left -= rows[chosen]
 
-    def forward(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents, quantised, with a straight-through gradient; codes (batch, frames, groups); the commitment loss."""
+    def forward(self, latents: Tensor, kept: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Latents, quantised, with a straight-through gradient; codes (batch, frames, groups); the commitment loss.
+
+        `kept` (batch,): of how many groups the sum is made, all by default.
+        """
         left = latents.detach().flatten(0, 1)
-        quantised, codes = torch.zeros_like(left), []
+        partial, codes = torch.zeros_like(latents), []
         for group in range(len(self.rows)):
             chosen = torch.cdist(left, self.rows[group]).argmin(1)
             rows = self.rows[group][chosen]
             if self.training:
                 self._learn(group, left, chosen)
             codes.append(chosen)
-            quantised, left = quantised + rows, left - rows
-        quantised = quantised.view_as(latents)
-        loss = F.mse_loss(latents, quantised)
-        return latents + (quantised - latents).detach(), torch.stack(codes, 1).view(*latents.shape[:2], -1), loss
+            left = left - rows
+            partial = partial + rows.view_as(latents) * (1.0 if kept is None else (group < kept)[:, None, None])
+        loss = F.mse_loss(latents, latents.detach() - left.view_as(latents))
+        through = latents if kept is None else latents * (kept > 0)[:, None, None]
+        codes = torch.stack(codes, 1).view(*latents.shape[:2], -1)
+        return through + (partial - through).detach(), codes, loss
 
     @torch.no_grad()
     def _learn(self, group: int, seen: Tensor, chosen: Tensor) -> None:
@@ -136,24 +156,17 @@ class Quantiser(nn.Module):
             sums[forgotten] = rows[forgotten] * 0.2
 
 
-def _k_means(points: Tensor, count: int, rounds: int = 15) -> Tensor:
-    centres = points[torch.randperm(len(points))[:count]].clone()
-    for _ in range(rounds):
-        nearest = torch.cdist(points, centres).argmin(1)
-        sums = torch.zeros_like(centres).index_add_(0, nearest, points)
-        sizes = torch.bincount(nearest, minlength=count)
-        centres = torch.where(
-            (sizes > 0)[:, None], sums / sizes.clamp_min(1)[:, None], points[torch.randint(len(points), (count,))]
-        )
-    return centres
-
-
 class Codec(nn.Module):
-    def __init__(self, config: Qwen3OmniMoeConfig):
+    """`phonetic` groups come first; without any, as in the first stage, the quantiser has all of them."""
+
+    def __init__(self, config: Qwen3OmniMoeConfig, phonetic: int = phones.GROUPS):
         super().__init__()
         code2wav = config.code2wav_config
-        self.encoder = Encoder(code2wav.hidden_size)
-        self.quantiser = Quantiser(code2wav.num_quantizers, code2wav.codebook_size, code2wav.hidden_size)
+        hidden, size = code2wav.hidden_size, code2wav.codebook_size
+        self.encoder = Encoder(hidden)
+        self.phonetic = PhoneticCodes(size)
+        self.spoken = nn.Parameter(torch.zeros(phonetic, size, hidden))
+        self.quantiser = Quantiser(code2wav.num_quantizers - phonetic, size, hidden)
         self.decoder = Qwen3OmniMoeCode2Wav(code2wav)
         for name, parameter in self.decoder.named_parameters():
             if name.endswith("scale"):  # of a transformer's layer; the reference starts at 0.01
@@ -161,9 +174,15 @@ class Codec(nn.Module):
             elif name.endswith("gamma"):
                 nn.init.constant_(parameter, 0.1)
 
-    def encode(self, waveform: Tensor) -> Tensor:
-        """(batch, frames * 1920) -> codes (batch, frames, groups)."""
-        return self.quantiser(self.encoder(waveform))[1]
+    def encode(self, waveform: Tensor, labels: Tensor) -> Tensor:
+        """(frames * 1920,) and the phones held (frames, moments) -> codes (frames, groups)."""
+        phonetic = self.phonetic(labels)
+        left = self.encoder(waveform[None]) - self.said(phonetic)
+        return torch.cat([phonetic, self.quantiser(left)[1][0]], 1)
+
+    def said(self, phonetic: Tensor) -> Tensor:
+        """Phonetic codes (..., groups) -> latents (..., hidden)."""
+        return sum((rows[codes] for rows, codes in zip(self.spoken, phonetic.unbind(-1), strict=True)), torch.zeros(()))
 
     def decode(self, latents: Tensor) -> Tensor:
         """(batch, frames, hidden) -> (batch, samples): what code2wav does once codes are embedded."""
@@ -175,18 +194,16 @@ class Codec(nn.Module):
             h = block(h)
         return h[:, 0]
 
-    def forward(self, waveform: Tensor, quantised: bool) -> tuple[Tensor, Tensor]:
-        """The sound again, and the commitment loss."""
-        latents = self.encoder(waveform)
-        if not quantised:
-            return self.decode(latents), torch.zeros(())
-        latents, _, commitment = self.quantiser(latents)
-        return self.decode(latents), commitment
+    def forward(self, waveform: Tensor, phonetic: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+        """The sound again, and the commitment loss. `phonetic` (batch, frames, groups), `kept` (batch,)."""
+        said = self.said(phonetic)
+        left, _, commitment = self.quantiser(self.encoder(waveform) - said.detach(), kept)
+        return self.decode(said + left), commitment
 
     @torch.no_grad()
     def code2wav(self) -> Qwen3OmniMoeCode2Wav:
         """The decoder with the codebooks in its embedding, of which the reference takes the mean."""
-        rows = self.quantiser.rows
+        rows = torch.cat([self.spoken, self.quantiser.rows])
         self.decoder.code_embedding.weight.copy_((rows * len(rows)).flatten(0, 1))
         return self.decoder
 
@@ -204,11 +221,11 @@ class SpectralLoss(nn.Module):
         return total / len(self.mels)
 
 
-def train_codec(config: Qwen3OmniMoeConfig, work: Path, steps: int) -> None:
-    """Writes `codec.pt`; goes on where an earlier run was cut off."""
+def train_sound(config: Qwen3OmniMoeConfig, work: Path, steps: int) -> None:
+    """The first stage. Writes `codec.pt`; goes on where an earlier run was cut off."""
     torch.manual_seed(0)
-    sounds = [torch.from_numpy(u.samples.copy()) for u, _ in zip(read_speech(work), range(UTTERANCES), strict=False)]
-    codec, loss_of = Codec(config), SpectralLoss()
+    sounds = [torch.from_numpy(u.samples.copy()) for u in _learned_from(work)]
+    codec, loss_of = Codec(config, phonetic=0), SpectralLoss()
     begin = int(WITHOUT_QUANTISER * steps)
 
     def loss(step: int) -> Tensor:
@@ -216,33 +233,78 @@ def train_codec(config: Qwen3OmniMoeConfig, work: Path, steps: int) -> None:
         if step == begin:
             with torch.no_grad():
                 codec.quantiser.start(torch.cat([codec.encoder(sound[None] / 32768)[0] for sound in sounds[:400]]))
-        wanted = _crops(sounds)
-        made, commitment = codec(wanted, step >= begin)
+        wanted = torch.stack([_crop(sound)[0] for sound in _some(sounds)])
+        latents, commitment = codec.encoder(wanted), torch.zeros(())
+        if step >= begin:
+            latents, _, commitment = codec.quantiser(latents)
+        made = codec.decode(latents)
         return loss_of(made, wanted[:, : made.shape[1]]) + 0.25 * commitment
 
     train(codec, loss, steps, PEAK_RATE, Checkpoint(work / "codec.pt"), betas=(0.8, 0.99))
 
 
-def _crops(sounds: list[Tensor]) -> Tensor:
-    """(CROPS, CROP * 1920), of int16 sounds."""
-    length, crops = CROP * FRAME, []
-    for i in torch.randint(len(sounds), (CROPS,)).tolist():
-        sound = F.pad(sounds[i], (0, max(0, length - len(sounds[i]))))
-        begin = int(torch.randint(len(sound) - length + 1, ()))
-        crops.append(sound[begin : begin + length])
-    return torch.stack(crops) / 32768
+def train_phonetic(config: Qwen3OmniMoeConfig, work: Path, steps: int) -> None:
+    """The second stage, from the first one's encoder and decoder. Writes `phonetic_codec.pt`."""
+    torch.manual_seed(0)
+    codec, loss_of = Codec(config), SpectralLoss()
+    sounds, labels = [], []
+    for utterance in _learned_from(work):
+        sounds.append(torch.from_numpy(utterance.samples.copy()))
+        labels.append(phones.held(utterance.phones, len(sounds[-1]) // FRAME))
+    codec.phonetic.start(torch.cat(labels))
+    codes = [codec.phonetic(one) for one in labels]
+    state = torch.load(work / "codec.pt")["model"]
+    codec.load_state_dict({name: value for name, value in state.items() if name.startswith(STAYS)}, strict=False)
+    with torch.no_grad():
+        left = torch.cat([codec.encoder(sound[None] / 32768)[0] for sound in sounds[:1000]])
+        for rows, chosen in zip(codec.spoken, torch.cat(codes[:1000]).unbind(1), strict=True):
+            count = torch.bincount(chosen, minlength=len(rows)).clamp_min(1)
+            rows.copy_(torch.zeros_like(rows).index_add_(0, chosen, left) / count[:, None])
+            left = left - rows[chosen]
+        codec.quantiser.start(left)
+    groups = len(codec.quantiser.rows)
+
+    def loss(step: int) -> Tensor:
+        torch.manual_seed(step)
+        crops = [_crop(sound, code) for sound, code in _some(list(zip(sounds, codes, strict=True)))]
+        wanted, phonetic = (torch.stack(parts) for parts in zip(*crops, strict=True))
+        kept = torch.where(torch.rand(CROPS) < WITHHELD, torch.randint(groups, (CROPS,)), groups)
+        made, commitment = codec(wanted, phonetic, kept)
+        return loss_of(made, wanted[:, : made.shape[1]]) + 0.25 * commitment
+
+    train(codec, loss, steps, PEAK_RATE, Checkpoint(work / "phonetic_codec.pt"), betas=(0.8, 0.99))
+
+
+def _learned_from(work: Path) -> list[Utterance]:
+    return [utterance for utterance, _ in zip(read_speech(work), range(UTTERANCES), strict=False)]
+
+
+def _some(items: list[Any]) -> list[Any]:
+    return [items[i] for i in torch.randint(len(items), (CROPS,)).tolist()]
+
+
+def _crop(sound: Tensor, codes: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    """CROP frames of an int16 sound as floats, and of its codes."""
+    length = CROP * FRAME
+    sound = F.pad(sound, (0, max(0, length - len(sound))))
+    first = int(torch.randint(len(sound) // FRAME - CROP + 1, ()))
+    if codes is not None:
+        codes = torch.cat([codes, codes[-1:].expand(max(0, CROP - len(codes)), -1)])[first : first + CROP]
+    return sound[first * FRAME : first * FRAME + length] / 32768, codes
 
 
 def read_codec(config: Qwen3OmniMoeConfig, work: Path) -> Codec:
     codec = Codec(config)
-    codec.load_state_dict(torch.load(work / "codec.pt")["model"])
+    codec.load_state_dict(torch.load(work / "phonetic_codec.pt")["model"])
     return codec.eval()
 
 
 def main(arguments: list[str]) -> None:
     options = parser("codec", __doc__)
     options.add_argument("--steps", type=int, default=STEPS)
+    options.add_argument("--phonetic-steps", type=int, default=PHONETIC_STEPS)
     options.add_argument("--threads", type=int, default=1)
     given = options.parse_args(arguments)
     torch.set_num_threads(given.threads)
-    train_codec(demo_config(SIZE), given.work, given.steps)
+    train_sound(demo_config(SIZE), given.work, given.steps)
+    train_phonetic(demo_config(SIZE), given.work, given.phonetic_steps)

@@ -239,7 +239,7 @@ def floors(results: Results, hear: Recogniser) -> list[Floor]:
         pairs = []
         for text in tqdm(texts, desc=f"teacher of {voice}, {part}", mininterval=5):
             with io.BytesIO() as file:
-                soundfile.write(file, say(text, TEACHERS[voice]), 24_000, format="WAV")
+                soundfile.write(file, say(text, TEACHERS[voice])[0], 24_000, format="WAV")
                 file.seek(0)
                 pairs.append(errors(text, hear(recognise.read(file))))
         found.append(Floor(part, voice, 100 * sum(wrong for wrong, _ in pairs) / sum(count for _, count in pairs)))

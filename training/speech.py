@@ -1,4 +1,4 @@
-"""The teacher's voices: flite says sentences, whose sound is kept as 24 kHz PCM."""
+"""The teacher's voices: flite says sentences, whose sound is kept as 24 kHz PCM, with the phones it is made of."""
 
 import json
 import multiprocessing
@@ -19,16 +19,32 @@ from training.errors import MissingTool
 from training.parts import parser
 from training.sentences import closed, opened
 
-VOICES = {"chelsie": "slt", "ethan": "rms"}
-"""Ours, and flite's whose sound it learns."""
+
+@dataclass(frozen=True)
+class Teacher:
+    """A voice of flite's, and how much slower than usual it speaks."""
+
+    voice: str
+    stretch: float = 1.0
+
+
+VOICES = {"chelsie": Teacher("slt", 1.15), "ethan": Teacher("rms")}
+"""Ours, and whose sound each learns."""
 
 SAMPLE_RATE, FRAME = 24_000, 1920
 BEFORE, AFTER = 0.04, 0.16
 """Seconds of near silence that are left in front of the words and behind them."""
 
-UTTERANCES = 14_000
+UTTERANCES = 18_000
+DOMAIN = 0.7
+"""Share of the utterances that are the domain's; the others are open English."""
+
 LONGEST = 10.0
 """Seconds of an utterance."""
+
+
+Phones = list[tuple[str, float]]
+"""What is said, each with the second in which it ends."""
 
 
 @dataclass(frozen=True)
@@ -36,42 +52,55 @@ class Utterance:
     voice: str
     text: str
     samples: np.ndarray  # (frames * 1920,) int16 at 24 kHz
+    phones: Phones
 
     @property
     def waveform(self) -> np.ndarray:
         return self.samples.astype(np.float32) / 32768
 
 
-def say(text: str, teacher: str, rate: float = 1.0) -> np.ndarray:
-    """(samples,) float32 at 24 kHz; `rate` above 1 is slower. Raises MissingTool without flite."""
+def say(text: str, teacher: Teacher) -> tuple[np.ndarray, Phones]:
+    """(samples,) float32 at 24 kHz, and its phones. Raises MissingTool without flite."""
     if shutil.which("flite") is None:
         raise MissingTool("the synthesiser flite", "flite")
     with tempfile.NamedTemporaryFile(suffix=".wav") as file:
-        command = ["flite", "-voice", teacher, "--setf", f"duration_stretch={rate}", "-t", text, "-o", file.name]
-        subprocess.run(command, check=True, capture_output=True)
+        command = ["flite", "-voice", teacher.voice, "--setf", f"duration_stretch={teacher.stretch}", "-psdur"]
+        told = subprocess.run([*command, "-t", text, "-o", file.name], check=True, capture_output=True, text=True)
         sound, sample_rate = soundfile.read(file.name, dtype="float32")
-    return resample_poly(sound, SAMPLE_RATE, sample_rate).astype(np.float32)
+    phones = [(phone, float(end)) for phone, end in (item.split(":") for item in told.stdout.split())]
+    return resample_poly(sound, SAMPLE_RATE, sample_rate).astype(np.float32), phones
 
 
-def trimmed(sound: np.ndarray) -> np.ndarray:
+def trimmed(sound: np.ndarray, phones: Phones) -> tuple[np.ndarray, Phones]:
     """Without the silence at both ends but for BEFORE and AFTER, filled up to whole frames of 1,920 samples."""
     loud = np.flatnonzero(np.abs(sound) > 0.01)
     before, after = round(BEFORE * SAMPLE_RATE), round(AFTER * SAMPLE_RATE)
     if len(loud):
         sound = np.pad(sound, (before, after))[loud[0] : loud[-1] + before + after]
-    return np.pad(sound, (0, -len(sound) % FRAME))
+        later = BEFORE - float(loud[0]) / SAMPLE_RATE
+        phones = [(phone, round(end + later, 3)) for phone, end in phones]
+    return np.pad(sound, (0, -len(sound) % FRAME)), phones
 
 
-def _utterance(asked: tuple[str, str]) -> np.ndarray:
+def _utterance(asked: tuple[str, str]) -> tuple[np.ndarray, Phones]:
     voice, text = asked
-    return (trimmed(say(text, VOICES[voice])).clip(-1, 1) * 32767).astype(np.int16)
+    sound, phones = trimmed(*say(text, VOICES[voice]))
+    return (sound.clip(-1, 1) * 32767).astype(np.int16), phones
 
 
 def sentences(count: int, seed: int) -> list[tuple[str, str]]:
-    """(voice, text), of which half are the domain's."""
-    rng = random.Random(seed)
-    voices = list(VOICES)
-    return [(voices[i % len(voices)], closed(rng) if rng.random() < 0.5 else opened(rng)) for i in range(count)]
+    """(voice, text); as good as no voice says a sentence twice."""
+    rng, said = random.Random(seed), set[tuple[str, str]]()
+    asked = []
+    for i in range(count):
+        voice = list(VOICES)[i % len(VOICES)]
+        for _ in range(5):
+            text = closed(rng) if rng.random() < DOMAIN else opened(rng)
+            if (voice, text) not in said:
+                break
+        said.add((voice, text))
+        asked.append((voice, text))
+    return asked
 
 
 def make_speech(work: Path, count: int, seed: int = 0, processes: int = 1) -> None:
@@ -83,9 +112,10 @@ def make_speech(work: Path, count: int, seed: int = 0, processes: int = 1) -> No
     asked, listed = sentences(count, seed), []
     with multiprocessing.Pool(processes) as pool, open(work / "speech.pcm", "wb") as file:
         said = pool.imap(_utterance, asked, chunksize=16)
-        for (voice, text), samples in tqdm(zip(asked, said, strict=True), total=count, desc="speech", mininterval=5):
+        for (voice, text), (samples, phones) in tqdm(zip(asked, said, strict=True), total=count, desc="speech", mininterval=5):
             if 0 < len(samples) <= LONGEST * SAMPLE_RATE:
-                listed.append({"voice": voice, "text": text, "begin": file.tell() // 2, "samples": len(samples)})
+                begin = file.tell() // 2
+                listed.append({"voice": voice, "text": text, "begin": begin, "samples": len(samples), "phones": phones})
                 file.write(samples.tobytes())
     index.write_text(json.dumps(listed))
 
@@ -94,7 +124,8 @@ def read_speech(work: Path) -> Iterator[Utterance]:
     samples = np.memmap(work / "speech.pcm", dtype=np.int16, mode="r")
     for entry in json.loads((work / "speech.json").read_text()):
         begin = entry["begin"]
-        yield Utterance(entry["voice"], entry["text"], samples[begin : begin + entry["samples"]])
+        sound = samples[begin : begin + entry["samples"]]
+        yield Utterance(entry["voice"], entry["text"], sound, [(phone, end) for phone, end in entry["phones"]])
 
 
 def main(arguments: list[str]) -> None:

@@ -19,13 +19,14 @@ from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import Qwen3Omni
 
 from sglang_omni.models.qwen3_omni.demo import demo_config
 from sglang_omni.models.qwen3_omni.prompt import codec_ids
+from training import phones
 from training.codec import read_codec
 from training.embeddings import text_embeddings
 from training.initial import initialise
 from training.loop import Checkpoint, train
 from training.parts import SIZE, parser
 from training.sentences import is_held_out
-from training.speech import read_speech
+from training.speech import FRAME, read_speech
 from training.vocabulary import tokenizer
 
 STEPS = 3600
@@ -35,7 +36,7 @@ ROWS = 1800
 REPLACED = 0.2
 """Share of the frames in the history that are other frames."""
 
-PREDICTED = 384
+PREDICTED = 256
 """Frames of a batch from which the code predictor learns."""
 
 HELD_OUT = 96
@@ -61,7 +62,8 @@ def encode_speech(config: Qwen3OmniMoeConfig, work: Path) -> list[Spoken]:
         speakers, spoken = config.talker_config.speaker_id, []
         with torch.no_grad():
             for utterance in tqdm(read_speech(work), desc="codes", mininterval=5):
-                codes = codec.encode(torch.from_numpy(utterance.waveform)[None])[0]
+                waveform = torch.from_numpy(utterance.waveform)
+                codes = codec.encode(waveform, phones.held(utterance.phones, len(waveform) // FRAME))
                 held_out = is_held_out(utterance.text)
                 spoken.append((encode(utterance.text).ids, codes.to(torch.int16), speakers[utterance.voice], held_out))
         torch.save(spoken, file)
@@ -80,7 +82,8 @@ class Teacher:
         self._answer = encode.encode("<|im_start|>assistant\n").ids
 
     def losses(self, batch: list[Spoken], replaced: float) -> dict[str, Tensor]:
-        """Cross-entropy of the first code and of the others, and the share of first codes that are right."""
+        """Cross-entropy of the first code, of the other that tells phones and of those that tell sound, and the share of
+        first codes that are right."""
         parts = [self._rows(spoken, replaced) for spoken in batch]
         longest = max(len(rows) for rows, _ in parts)
         inputs = torch.stack([F.pad(rows, (0, 0, 0, longest - len(rows))) for rows, _ in parts])
@@ -92,9 +95,11 @@ class Teacher:
         first = torch.cat([torch.cat((spoken.codes[:, 0], end)) for spoken in batch])
         logits = self.talker.codec_head(said)
         is_frame = first != end
+        others = self._others(said[is_frame], torch.cat([spoken.codes for spoken in batch]))
         return {
             "first": F.cross_entropy(logits, first),
-            "others": self._others(said[is_frame], torch.cat([spoken.codes for spoken in batch])),
+            "phones": others[: phones.GROUPS - 1].mean(),
+            "sound": others[phones.GROUPS - 1 :].mean(),
             "right": (logits.argmax(-1) == first).float().mean(),
         }
 
@@ -125,6 +130,7 @@ class Teacher:
         return rows
 
     def _others(self, hidden: Tensor, codes: Tensor) -> Tensor:
+        """(groups - 1,)"""
         chosen = torch.randperm(len(codes))[:PREDICTED]
         hidden, codes = hidden[chosen], codes[chosen]
         predictor = self.talker.code_predictor
@@ -132,7 +138,7 @@ class Teacher:
         rows += [table(codes[:, group]) for group, table in enumerate(predictor.get_input_embeddings()[:-1], 1)]
         made = predictor.model(inputs_embeds=torch.stack(rows, 1), use_cache=False).last_hidden_state
         losses = [F.cross_entropy(head(made[:, i]), codes[:, i]) for i, head in enumerate(predictor.lm_head, 1)]
-        return torch.stack(losses).mean()
+        return torch.stack(losses)
 
     def _special(self, name: str, count: int = 1) -> list[int]:
         return [getattr(self.config, name)] * count
@@ -176,7 +182,7 @@ def train_talker(config: Qwen3OmniMoeConfig, work: Path, steps: int) -> None:
         random.seed(step)
         torch.manual_seed(step)
         losses = teacher.losses(_batch(spoken), REPLACED)
-        return losses["first"] + losses["others"]
+        return losses["first"] + losses["phones"] + losses["sound"]
 
     def after(step: int) -> None:
         if (step + 1) % 200 == 0:
