@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from training.clusters import k_means
 from training.speech import FRAME, SAMPLE_RATE, Phones
 
-PHONES = ["pau", "aa", "ae", "ah", "ao", "aw", "ax", "ay", "b", "ch", "d", "dh", "eh", "er", "ey", "f", "g", "hh", "ih", "iy", "jh", "k", "l", "m", "n", "ng", "ow", "oy", "p", "r", "s", "sh", "t", "th", "uh", "uw", "v", "w", "y", "z", "zh"]
+NAMES = "pau aa ae ah ao aw ax ay b ch d dh eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh t th uh uw v w y z zh"
+PHONES = NAMES.split(" ")
 MOMENTS = 8
 """In which a frame is looked at, and as many of the next frame as follow here, for a sound leans towards the next."""
 AHEAD = 2

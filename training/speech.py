@@ -111,8 +111,8 @@ def make_speech(work: Path, count: int, seed: int = 0, processes: int = 1) -> No
     work.mkdir(parents=True, exist_ok=True)
     asked, listed = sentences(count, seed), []
     with multiprocessing.Pool(processes) as pool, open(work / "speech.pcm", "wb") as file:
-        said = pool.imap(_utterance, asked, chunksize=16)
-        for (voice, text), (samples, phones) in tqdm(zip(asked, said, strict=True), total=count, desc="speech", mininterval=5):
+        said = tqdm(pool.imap(_utterance, asked, chunksize=16), total=count, desc="speech", mininterval=5)
+        for (voice, text), (samples, phones) in zip(asked, said, strict=True):
             if 0 < len(samples) <= LONGEST * SAMPLE_RATE:
                 begin = file.tell() // 2
                 listed.append({"voice": voice, "text": text, "begin": begin, "samples": len(samples), "phones": phones})

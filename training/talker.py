@@ -82,8 +82,8 @@ class Teacher:
         self._answer = encode.encode("<|im_start|>assistant\n").ids
 
     def losses(self, batch: list[Spoken], replaced: float) -> dict[str, Tensor]:
-        """Cross-entropy of the first code, of the other that tells phones and of those that tell sound, and the share of
-        first codes that are right."""
+        """Cross-entropies of the first code, of the other that tells phones, and of those that tell sound; and the
+        share of first codes that are right."""
         parts = [self._rows(spoken, replaced) for spoken in batch]
         longest = max(len(rows) for rows, _ in parts)
         inputs = torch.stack([F.pad(rows, (0, 0, 0, longest - len(rows))) for rows, _ in parts])

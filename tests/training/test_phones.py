@@ -22,7 +22,8 @@ def test_codes_stand_for_the_phones_they_were_made_of() -> None:
     codes = PhoneticCodes(64)
     codes.start(labels)
     found = codes(labels)
-    assert found.shape == (400, 2) and found.max() < 64
+    assert found.shape == (400, 2)
+    assert found.max() < 64
     assert (codes.likeliest(found) == labels).float().mean() > 0.6
     assert (codes.likeliest(found.flip(0)) == labels).float().mean() < 0.2
 
