@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import Qwen3OmniMoeConfig, Qwen3OmniMoeForConditionalGeneration
 
 from sglang_omni.models.qwen3_omni.demo import demo_config, write_companions
-from training.codec import read_codec
+from training.decoder import read_decoder
 from training.parts import SIZE, parser
 
 SHIPPED = Path(__file__).parent.parent / "sglang_omni" / "models" / "qwen3_omni" / "demo" / "trained"
@@ -18,7 +18,7 @@ def assemble(config: Qwen3OmniMoeConfig, work: Path, directory: Path) -> None:
     """Writes the checkpoint: weights in bfloat16, which a float32 model holds exactly."""
     weights = _under("thinker", load_file(work / "thinker.safetensors"))
     weights |= _under("talker", _with_a_third_voice(config, torch.load(work / "talker.pt")["model"]))
-    weights |= _under("code2wav", read_codec(config, work).code2wav().state_dict())
+    weights |= _under("code2wav", read_decoder(config, work).code2wav().state_dict())
     model = Qwen3OmniMoeForConditionalGeneration(config)
     model.load_state_dict(weights)
     model.bfloat16().save_pretrained(directory)  # with an expert's weights apart, as published

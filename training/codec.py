@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Qwen3OmniMoeConfig
-from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import Qwen3OmniMoeCode2Wav
+from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import Qwen3OmniMoeCode2Wav, Qwen3OmniMoeSnakeBeta
 
 from sglang_omni.models.qwen3_omni.demo import demo_config
 from training import phones
@@ -184,6 +184,17 @@ class Codec(nn.Module):
         """Phonetic codes (..., groups) -> latents (..., hidden)."""
         return sum((rows[codes] for rows, codes in zip(self.spoken, phonetic.unbind(-1), strict=True)), torch.zeros(()))
 
+    def latents(self, codes: Tensor) -> Tensor:
+        """Codes (batch, frames, groups) -> (batch, frames, hidden)."""
+        rows = torch.cat([self.spoken, self.quantiser.rows])
+        return torch.stack([table[code] for table, code in zip(rows, codes.unbind(-1), strict=True)]).sum(0)
+
+    def fast(self) -> None:
+        """Compiles what costs most and is no matrix product; to be called once."""
+        for module in self.decoder.modules():
+            if isinstance(module, Qwen3OmniMoeSnakeBeta):
+                module.compile(dynamic=True)
+
     def decode(self, latents: Tensor) -> Tensor:
         """(batch, frames, hidden) -> (batch, samples): what code2wav does once codes are embedded."""
         h = self.decoder.pre_transformer(inputs_embeds=latents).last_hidden_state.transpose(1, 2)
@@ -226,6 +237,7 @@ def train_sound(config: Qwen3OmniMoeConfig, work: Path, steps: int) -> None:
     torch.manual_seed(0)
     sounds = [torch.from_numpy(u.samples.copy()) for u in _learned_from(work)]
     codec, loss_of = Codec(config, phonetic=0), SpectralLoss()
+    codec.fast()
     begin = int(WITHOUT_QUANTISER * steps)
 
     def loss(step: int) -> Tensor:
@@ -233,7 +245,7 @@ def train_sound(config: Qwen3OmniMoeConfig, work: Path, steps: int) -> None:
         if step == begin:
             with torch.no_grad():
                 codec.quantiser.start(torch.cat([codec.encoder(sound[None] / 32768)[0] for sound in sounds[:400]]))
-        wanted = torch.stack([_crop(sound)[0] for sound in _some(sounds)])
+        wanted = torch.stack([crop(sound)[0] for sound in some(sounds)])
         latents, commitment = codec.encoder(wanted), torch.zeros(())
         if step >= begin:
             latents, _, commitment = codec.quantiser(latents)
@@ -247,6 +259,7 @@ def train_phonetic(config: Qwen3OmniMoeConfig, work: Path, steps: int) -> None:
     """The second stage, from the first one's encoder and decoder. Writes `phonetic_codec.pt`."""
     torch.manual_seed(0)
     codec, loss_of = Codec(config), SpectralLoss()
+    codec.fast()
     sounds, labels = [], []
     for utterance in _learned_from(work):
         sounds.append(torch.from_numpy(utterance.samples.copy()))
@@ -266,7 +279,7 @@ def train_phonetic(config: Qwen3OmniMoeConfig, work: Path, steps: int) -> None:
 
     def loss(step: int) -> Tensor:
         torch.manual_seed(step)
-        crops = [_crop(sound, code) for sound, code in _some(list(zip(sounds, codes, strict=True)))]
+        crops = [crop(sound, code) for sound, code in some(list(zip(sounds, codes, strict=True)))]
         wanted, phonetic = (torch.stack(parts) for parts in zip(*crops, strict=True))
         kept = torch.where(torch.rand(CROPS) < WITHHELD, torch.randint(groups, (CROPS,)), groups)
         made, commitment = codec(wanted, phonetic, kept)
@@ -279,11 +292,11 @@ def _learned_from(work: Path) -> list[Utterance]:
     return [utterance for utterance, _ in zip(read_speech(work), range(UTTERANCES), strict=False)]
 
 
-def _some(items: list[Any]) -> list[Any]:
+def some(items: list[Any]) -> list[Any]:
     return [items[i] for i in torch.randint(len(items), (CROPS,)).tolist()]
 
 
-def _crop(sound: Tensor, codes: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+def crop(sound: Tensor, codes: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
     """CROP frames of an int16 sound as floats, and of its codes."""
     length = CROP * FRAME
     sound = F.pad(sound, (0, max(0, length - len(sound))))

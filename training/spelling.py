@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from sglang_omni.benchmark.words import edits
-from training.sentences import ORDINALS, UNITS, number, ordinal
+from training.sentences import MONTHS, ORDINALS, UNITS, number, ordinal
 
 SAME = {
     "color": "colour",
@@ -33,6 +33,7 @@ SAME = {
 """American spellings, abbreviations, signs, and words that are written apart or together."""
 
 TOKEN = re.compile(r"\d+(?:st|nd|rd|th)\b|\d{1,3}(?:,\d{3})+|\d+|[^\W\d_]+(?:'[^\W\d_]+)*|[+&%=]|(?<=[\d\s])-(?=\s?\d)")
+DATE = re.compile(rf"(?<!the )\b(\d{{1,2}}) ({'|'.join(MONTHS).lower()})\b")
 Readings = list[list[str]]
 """The ways in which one token can be read aloud, each in words."""
 
@@ -40,7 +41,7 @@ Readings = list[list[str]]
 def readings(text: str) -> list[Readings]:
     """Of every token, the likeliest reading first."""
     plain = text.lower().replace("’", "'").replace("−", "-")
-    return [_readings(token) for token in TOKEN.findall(plain)]
+    return [_readings(token) for token in TOKEN.findall(DATE.sub(r"the \1th of \2", plain))]
 
 
 def words(text: str) -> list[str]:

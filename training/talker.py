@@ -29,7 +29,7 @@ from training.sentences import is_held_out
 from training.speech import FRAME, read_speech
 from training.vocabulary import tokenizer
 
-STEPS = 3600
+STEPS = 4800
 ROWS = 1800
 """Of a batch, about; utterances of like length share one."""
 
@@ -78,19 +78,13 @@ class Teacher:
         self.config, self.talker, self.pool = config, talker, pool
         self.embeddings = text_embeddings(config)
         encode: Tokenizer = tokenizer()
-        self._turns = Turns(encode)
+        self.turns = Turns(encode)
         self._answer = encode.encode("<|im_start|>assistant\n").ids
 
     def losses(self, batch: list[Spoken], replaced: float) -> dict[str, Tensor]:
         """Cross-entropies of the first code, of the other that tells phones, and of those that tell sound; and the
         share of first codes that are right."""
-        parts = [self._rows(spoken, replaced) for spoken in batch]
-        longest = max(len(rows) for rows, _ in parts)
-        inputs = torch.stack([F.pad(rows, (0, 0, 0, longest - len(rows))) for rows, _ in parts])
-        hidden = self.talker.model(inputs_embeds=inputs, use_cache=False).last_hidden_state  # padding follows: causal
-        said = torch.cat(
-            [rows[head - 1 : head + len(s.codes)] for rows, (_, head), s in zip(hidden, parts, batch, strict=True)]
-        )
+        said = torch.cat(self._said(batch, replaced))
         end = torch.tensor([self.config.talker_config.codec_eos_token_id])
         first = torch.cat([torch.cat((spoken.codes[:, 0], end)) for spoken in batch])
         logits = self.talker.codec_head(said)
@@ -103,9 +97,21 @@ class Teacher:
             "right": (logits.argmax(-1) == first).float().mean(),
         }
 
+    def hidden(self, spoken: Spoken) -> Tensor:
+        """(frames, hidden): what the code predictor is given when all codes so far are right."""
+        return self._said([spoken], 0.0)[0][:-1]
+
+    def _said(self, batch: list[Spoken], replaced: float) -> list[Tensor]:
+        """Of each utterance (frames + 1, hidden): where its frames, and then its end, are to come from."""
+        parts = [self._rows(spoken, replaced) for spoken in batch]
+        longest = max(len(rows) for rows, _ in parts)
+        inputs = torch.stack([F.pad(rows, (0, 0, 0, longest - len(rows))) for rows, _ in parts])
+        hidden = self.talker.model(inputs_embeds=inputs, use_cache=False).last_hidden_state  # padding follows: causal
+        return [rows[head - 1 : head + len(s.codes)] for rows, (_, head), s in zip(hidden, parts, batch, strict=True)]
+
     def _rows(self, spoken: Spoken, replaced: float) -> tuple[Tensor, int]:
         """(rows, hidden) of one utterance, and how many of them its prompt has."""
-        user, media = self._turns.draw()
+        user, media = self.turns.draw()
         pads, begin = self._special("tts_pad_token_id", 4), self._special("tts_bos_token_id")
         head = [*user, *self._answer, *pads, *begin, spoken.text[0]]
         frames = len(spoken.codes)

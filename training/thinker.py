@@ -24,7 +24,7 @@ from training.held_out import held_out_clips
 from training.loop import Checkpoint, train
 from training.senses import mask, teach_ear, teach_eye
 
-EAR_STEPS, EYE_STEPS, MIND_STEPS, STEPS = 4000, 3000, 1600, 2400
+EAR_STEPS, EYE_STEPS, MIND_STEPS, STEPS = 8000, 6000, 1600, 2400
 MIND_RATE, RATE = 1.8e-3, 1e-3
 MIND_TEXTS, TEXTS = 24, 10
 """Conversations of text alone in a step, before there are media and then beside them."""

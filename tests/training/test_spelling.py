@@ -16,6 +16,7 @@ from training.spelling import errors, words
         ("At seven oh five.", "At 7.05"),
         ("Today is Monday, the twenty first of May.", "Today is Monday, the 21st of May"),
         ("It is the thirtieth of June.", "It is the 30th of June."),
+        ("Today is Saturday, the ninth of August.", "Today is Saturday, 9 August."),
         ("One hundred and five.", "105"),
         ("One hundred five.", "105"),
         ("Two plus three is five.", "2 + 3 = 5"),
