@@ -11,6 +11,7 @@ learning", appendix A; Zeghidour et al. 2021, "SoundStream", section III.C). Los
 """
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,9 @@ class Codec(nn.Module):
         return torch.stack([table[code] for table, code in zip(rows, codes.unbind(-1), strict=True)]).sum(0)
 
     def fast(self) -> None:
-        """Compiles what costs most and is no matrix product; to be called once."""
+        """Compiles what costs most and is no matrix product, where there is a compiler; to be called once."""
+        if shutil.which("g++") is None:
+            return
         for module in self.decoder.modules():
             if isinstance(module, Qwen3OmniMoeSnakeBeta):
                 module.compile(dynamic=True)
