@@ -248,7 +248,7 @@ def train_sound(config: Qwen3OmniMoeConfig, work: Path, steps: int) -> None:
         if step == begin:
             with torch.no_grad():
                 codec.quantiser.start(torch.cat([codec.encoder(sound[None] / 32768)[0] for sound in sounds[:400]]))
-        wanted = torch.stack([crop(sound)[0] for sound in some(sounds)])
+        wanted = torch.stack([_crop(sound) for sound in _some(sounds)])
         latents, commitment = codec.encoder(wanted), torch.zeros(())
         if step >= begin:
             latents, _, commitment = codec.quantiser(latents)
@@ -282,7 +282,7 @@ def train_phonetic(config: Qwen3OmniMoeConfig, work: Path, steps: int) -> None:
 
     def loss(step: int) -> Tensor:
         torch.manual_seed(step)
-        crops = [crop(sound, code) for sound, code in some(list(zip(sounds, codes, strict=True)))]
+        crops = [crop(sound, code) for sound, code in _some(list(zip(sounds, codes, strict=True)))]
         wanted, phonetic = (torch.stack(parts) for parts in zip(*crops, strict=True))
         kept = torch.where(torch.rand(CROPS) < WITHHELD, torch.randint(groups, (CROPS,)), groups)
         made, commitment = codec(wanted, phonetic, kept)
@@ -295,18 +295,22 @@ def _learned_from(work: Path) -> list[Utterance]:
     return [utterance for utterance, _ in zip(read_speech(work), range(UTTERANCES), strict=False)]
 
 
-def some(items: list[Any]) -> list[Any]:
+def _some(items: list[Any]) -> list[Any]:
     return [items[i] for i in torch.randint(len(items), (CROPS,)).tolist()]
 
 
-def crop(sound: Tensor, codes: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-    """CROP frames of an int16 sound as floats, and of its codes."""
-    length = CROP * FRAME
-    sound = F.pad(sound, (0, max(0, length - len(sound))))
-    first = int(torch.randint(len(sound) // FRAME - CROP + 1, ()))
-    if codes is not None:
-        codes = torch.cat([codes, codes[-1:].expand(max(0, CROP - len(codes)), -1)])[first : first + CROP]
-    return sound[first * FRAME : first * FRAME + length] / 32768, codes
+def _crop(sound: Tensor) -> Tensor:
+    return crop(sound, torch.zeros(len(sound) // FRAME, 0))[0]
+
+
+def crop(sound: Tensor, codes: Tensor, frames: int = CROP) -> tuple[Tensor, Tensor]:
+    """Some frames of an int16 sound as floats, and their codes (frames, groups)."""
+    missing = max(0, frames - len(codes))
+    sound = F.pad(sound, (0, missing * FRAME))
+    codes = torch.cat([codes, codes[-1:].expand(missing, -1)])
+    first = int(torch.randint(len(codes) - frames + 1, ()))
+    last = first + frames
+    return sound[first * FRAME : last * FRAME] / 32768, codes[first:last]
 
 
 def read_codec(config: Qwen3OmniMoeConfig, work: Path) -> Codec:

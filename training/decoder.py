@@ -15,7 +15,7 @@ from transformers import Qwen3OmniMoeConfig
 from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import Qwen3OmniMoeTalkerForConditionalGeneration
 
 from sglang_omni.models.qwen3_omni.demo import TRAINED_DRAWING, demo_config
-from training.codec import PEAK_RATE, Codec, SpectralLoss, crop, read_codec, some
+from training.codec import PEAK_RATE, Codec, SpectralLoss, crop, read_codec
 from training.loop import Checkpoint, train
 from training.parts import SIZE, parser
 from training.speech import read_speech
@@ -25,6 +25,9 @@ STEPS = 4000
 UTTERANCES = 4000
 TRUE = 0.3
 """Share of the pieces that keep their own codes."""
+
+CROP = 40
+"""Frames of a piece, one in a step: more than the decoder looks back."""
 
 
 def guesses(config: Qwen3OmniMoeConfig, work: Path) -> list[Tensor]:
@@ -65,12 +68,10 @@ def train_decoder(config: Qwen3OmniMoeConfig, work: Path, steps: int) -> None:
 
     def loss(step: int) -> Tensor:
         torch.manual_seed(step)
-        crops = []
-        for sound, codes, guess in some(learned_from):
-            crops.append(crop(sound, codes if torch.rand(()) < TRUE else guess))
-        wanted, codes = (torch.stack(parts) for parts in zip(*crops, strict=True))
-        made = codec.decode(codec.latents(codes))
-        return loss_of(made, wanted[:, : made.shape[1]])
+        sound, codes, guess = learned_from[int(torch.randint(len(learned_from), ()))]
+        wanted, codes = crop(sound, codes if torch.rand(()) < TRUE else guess, CROP)
+        made = codec.decode(codec.latents(codes[None]))
+        return loss_of(made, wanted[None, : made.shape[1]])
 
     codec.fast()
     train(codec.decoder, loss, steps, PEAK_RATE, Checkpoint(work / "decoder.pt"), betas=(0.8, 0.99))

@@ -44,6 +44,9 @@ class Size:
     accept_layer: int
     codebook: int = 2048
     code_groups: int = 16
+    decoder_window: int = 72
+    """Frames that code2wav looks back."""
+
     dtype: str = "float32"
     vocabulary: Vocabulary = field(default=DEMO_VOCABULARY, repr=False)
 
@@ -99,6 +102,7 @@ SIZES = {
         accept_layer=4,
         codebook=128,
         code_groups=8,
+        decoder_window=24,
         vocabulary=TRAINED_VOCABULARY,
     ),
     "real": Size(
@@ -270,6 +274,6 @@ def _code2wav(s: Size) -> dict:
         "num_quantizers": s.code_groups,
         "upsample_rates": [8, 5, 4, 3],
         "upsampling_ratios": [2, 2],
-        "sliding_window": 72,
+        "sliding_window": s.decoder_window,
         "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0},
     }
