@@ -105,7 +105,7 @@ def teach_ear(
         rng = random.Random(f"ear {step}")
         longest = 1 if step < SINGLE_WORDS else 2 if step < 2 * SINGLE_WORDS else 9
         drawn = sorted((world.sound(rng, longest) for _ in range(SOUNDS)), key=lambda one: len(one[1]))
-        heard = [mask(mel(sound, reader), rng) for _, sound in drawn]
+        heard = [disguised(mel(sound, reader), rng) for _, sound in drawn]
         scores, lengths = ear(heard)
         targets = [[WORDS.index(word) + 1 for word in words.split()] for words, _ in drawn]
         if step % 100 == 0:
@@ -117,13 +117,17 @@ def teach_ear(
     train(ear, loss, steps, 1.5e-3, Checkpoint(work / "ear.pt"), say)
 
 
-def mask(sound: Tensor, rng: random.Random) -> Tensor:
-    """Hides a few bands and moments of a spectrogram (mel bins, frames)."""
-    sound = sound.clone()
+def disguised(sound: Tensor, rng: random.Random) -> Tensor:
+    """A spectrogram (mel bins, frames) as of another speaker, with a few bands and moments hidden (Jaitly and Hinton
+    2013, "Vocal tract length perturbation"; Park et al. 2019, "SpecAugment")."""
+    bins = len(sound)
+    at = (torch.arange(bins) * rng.uniform(0.92, 1.08) + rng.uniform(-5, 5)).clamp(0, bins - 1)
+    below = at.long().clamp_max(bins - 2)
+    sound = torch.lerp(sound[below], sound[below + 1], (at - below)[:, None])
     low = sound.min()
     for _ in range(rng.randint(0, 2)):
         width = rng.randint(1, 14)
-        start = rng.randint(0, len(sound) - width)
+        start = rng.randint(0, bins - width)
         sound[start : start + width] = low
     for _ in range(rng.randint(0, 2)):
         start = rng.randint(0, sound.shape[1] - 8)

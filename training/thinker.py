@@ -22,9 +22,9 @@ from training.embeddings import text_embeddings
 from training.examples import SIZE, Conversation, Example, World, processor, read
 from training.held_out import held_out_clips
 from training.loop import Checkpoint, train
-from training.senses import mask, teach_ear, teach_eye
+from training.senses import disguised, teach_ear, teach_eye
 
-EAR_STEPS, EYE_STEPS, MIND_STEPS, STEPS = 8000, 6000, 1600, 2400
+EAR_STEPS, EYE_STEPS, MIND_STEPS, STEPS = 8000, 4500, 1600, 2000
 MIND_RATE, RATE = 1.8e-3, 1e-3
 MIND_TEXTS, TEXTS = 24, 10
 """Conversations of text alone in a step, before there are media and then beside them."""
@@ -156,12 +156,12 @@ def teach(
     checks = held_out_examples(reader, work)
 
     def loss(step: int) -> Tensor:
-        rng = random.Random(f"mask {step}")
+        rng = random.Random(f"disguise {step}")
         batches = [[read(one, reader) for one in conversations] for conversations in drawn(world, step)]
         for example in batches[1]:
             for i, item in enumerate(example.items):
-                if item.kind == "audio" and rng.random() < 0.5:
-                    example.items[i] = replace(item, feature=mask(item.feature, rng))
+                if item.kind == "audio" and rng.random() < 0.7:
+                    example.items[i] = replace(item, feature=disguised(item.feature, rng))
         return answered(thinker, batches[0]) + 2 * answered(thinker, batches[1])
 
     def after(step: int) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from training.examples import World, processor, read
 from training.loop import Checkpoint, train
-from training.senses import WORDS, Ear, mask, spelled
+from training.senses import WORDS, Ear, disguised, spelled
 from training.sounds import RATE, Clip
 from training.thinker import new_thinker, scores
 
@@ -63,9 +63,9 @@ def test_an_ear_has_a_score_for_every_row(thinker) -> None:
     assert all(isinstance(words, str) for words in spelled(found, lengths))
 
 
-def test_a_mask_keeps_the_shape() -> None:
+def test_a_disguise_keeps_the_shape() -> None:
     sound = torch.randn(128, 40)
-    assert mask(sound, random.Random(1)).shape == sound.shape
+    assert disguised(sound, random.Random(1)).shape == sound.shape
 
 
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path) -> None:
