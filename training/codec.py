@@ -223,9 +223,9 @@ class Codec(nn.Module):
 
 
 class SpectralLoss(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, resolutions: tuple[tuple[int, int], ...] = RESOLUTIONS):
         super().__init__()
-        self.mels = nn.ModuleList(LogMel(window, window // 4, bands) for window, bands in RESOLUTIONS)
+        self.mels = nn.ModuleList(LogMel(window, window // 4, bands) for window, bands in resolutions)
 
     def forward(self, made: Tensor, wanted: Tensor) -> Tensor:
         total = torch.zeros(())

@@ -15,16 +15,19 @@ from transformers import Qwen3OmniMoeConfig
 from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import Qwen3OmniMoeTalkerForConditionalGeneration
 
 from sglang_omni.models.qwen3_omni.demo import TRAINED_DRAWING, demo_config
-from training.codec import PEAK_RATE, Codec, SpectralLoss, crop, read_codec
+from training.codec import PEAK_RATE, RESOLUTIONS, Codec, SpectralLoss, crop, read_codec
 from training.loop import Checkpoint, train
 from training.parts import SIZE, parser
 from training.speech import read_speech
 from training.talker import Spoken, Teacher, encode_speech
 
-STEPS = 4000
+STEPS = 6000
 UTTERANCES = 4000
 TRUE = 0.3
 """Share of the pieces that keep their own codes."""
+
+FINE = (256, 24), *RESOLUTIONS
+"""Windows and mel bands of the loss: short ones too, for what p, t and k are heard by."""
 
 CROP = 40
 """Frames of a piece, one in a step: more than the decoder looks back."""
@@ -62,7 +65,7 @@ def guessed(teacher: Teacher, spoken: Spoken, temperature: float) -> Tensor:
 def train_decoder(config: Qwen3OmniMoeConfig, work: Path, steps: int) -> None:
     """Writes `decoder.pt`; goes on where an earlier run was cut off."""
     torch.manual_seed(0)
-    codec, loss_of = read_codec(config, work), SpectralLoss()
+    codec, loss_of = read_codec(config, work), SpectralLoss(FINE)
     spoken = zip(read_speech(work), encode_speech(config, work), guesses(config, work), strict=False)
     learned_from = [(torch.from_numpy(heard.samples.copy()), one.codes, codes) for heard, one, codes in spoken]
 
