@@ -57,19 +57,21 @@ def spelled(scores: Tensor, lengths: Tensor) -> list[str]:
 
 
 class Eye(nn.Module):
-    """The vision tower and what tells of every 32 x 32 pixels how many objects have their centre there, and which."""
+    """The vision tower and what tells of every 32 x 32 pixels how many objects have their centre there; and, where some
+    of an object is, its colour and shape and how many there are in all, so that who reads one token need not count."""
 
-    MOST = 3
+    MOST_HERE, MOST = 3, 5
 
     def __init__(self, thinker: Qwen3OmniMoeThinkerForConditionalGeneration):
         super().__init__()
         self.tower = thinker.visual
-        self.head = nn.Linear(thinker.config.text_config.hidden_size, self.MOST + 1 + len(COLOURS) + len(SHAPES))
+        self.sizes = [self.MOST_HERE + 1, len(COLOURS), len(SHAPES), self.MOST]
+        self.head = nn.Linear(thinker.config.text_config.hidden_size, sum(self.sizes))
 
     def forward(self, values: Tensor, grids: Tensor) -> tuple[Tensor, ...]:
-        """Scores (tokens, ...) of the number, the colour and the shape."""
+        """Scores (tokens, ...) of the number here, the colour, the shape and the number in all."""
         rows = self.tower(values, grid_thw=grids).pooler_output
-        return self.head(rows).split([self.MOST + 1, len(COLOURS), len(SHAPES)], -1)
+        return self.head(rows).split(self.sizes, -1)
 
 
 def _centres(seen: pictures.Picture, grid: Tensor) -> Tensor:
@@ -78,7 +80,7 @@ def _centres(seen: pictures.Picture, grid: Tensor) -> Tensor:
     count = torch.zeros(height, width, dtype=torch.long)
     for x, y, _ in seen.places:
         count[int(y / seen.image.height * height), int(x / seen.image.width * width)] += 1
-    return count.flatten().clamp_max(Eye.MOST)
+    return count.flatten().clamp_max(Eye.MOST_HERE)
 
 
 def _touched(seen: pictures.Picture, grid: Tensor) -> Tensor:
@@ -150,23 +152,17 @@ def teach_eye(
         seen = [pictures.picture(rng, small=rng.random() < 0.8) for _ in range(PICTURES)]
         values, grids = zip(*(patches(one.image, reader) for one in seen), strict=True)
         centres = [_centres(one, grid) for one, grid in zip(seen, grids, strict=True)]
-        numbers, colours, shapes = eye(torch.cat(values), torch.cat(grids))
-        flat = torch.cat(centres)
-        colour = torch.tensor([COLOURS.index(one.colour) for one in seen])
-        shape = torch.tensor([SHAPES.index(one.shape) for one in seen])
+        here, *scores = eye(torch.cat(values), torch.cat(grids))
+        told = [(COLOURS.index(one.colour), SHAPES.index(one.shape), one.number - 1) for one in seen]
         tokens = torch.tensor([len(one) for one in centres])
         there = torch.cat([_touched(one, grid) for one, grid in zip(seen, grids, strict=True)])
-        colour, shape = colour.repeat_interleave(tokens)[there], shape.repeat_interleave(tokens)[there]
+        scores = [part[there] for part in scores]
+        right = torch.tensor(told).repeat_interleave(tokens, 0)[there].unbind(1)
         if step % 100 == 0:
-            totals = [int(part.argmax(-1).sum()) for part in numbers.split(tokens.tolist())]
-            right = sum(total == one.number for total, one in zip(totals, seen, strict=True)) / PICTURES
-            rates = [float((a[there].argmax(-1) == b).float().mean()) for a, b in ((colours, colour), (shapes, shape))]
-            say(f"eye {step}: number {right:.0%}, colour {rates[0]:.0%}, shape {rates[1]:.0%} right")
-        return (
-            cross_entropy(numbers, flat) * 3
-            + cross_entropy(colours[there], colour)
-            + cross_entropy(shapes[there], shape)
-        )
+            rates = [float((a.argmax(-1) == b).float().mean()) for a, b in zip(scores, right, strict=True)]
+            say(f"eye {step}: colour {rates[0]:.0%}, shape {rates[1]:.0%}, number {rates[2]:.0%} right")
+        losses = [cross_entropy(a, b) for a, b in zip(scores, right, strict=True)]
+        return 3 * cross_entropy(here, torch.cat(centres)) + sum(losses, torch.zeros(()))
 
     deep, thinker.visual.deepstack_visual_indexes = thinker.visual.deepstack_visual_indexes, []  # nobody reads them yet
     train(eye, loss, steps, 1.5e-3, Checkpoint(work / "eye.pt"), say)
