@@ -129,6 +129,8 @@ class Quantiser(nn.Module):
 
         `kept` (batch,): of how many groups the sum is made, all by default.
         """
+        if kept is None:
+            kept = torch.full((len(latents),), len(self.rows))
         left = latents.detach().flatten(0, 1)
         partial, codes = torch.zeros_like(latents), []
         for group in range(len(self.rows)):
@@ -138,9 +140,9 @@ class Quantiser(nn.Module):
                 self._learn(group, left, chosen)
             codes.append(chosen)
             left = left - rows
-            partial = partial + rows.view_as(latents) * (1.0 if kept is None else (group < kept)[:, None, None])
+            partial = partial + rows.view_as(latents) * (group < kept)[:, None, None]
         loss = F.mse_loss(latents, latents.detach() - left.view_as(latents))
-        through = latents if kept is None else latents * (kept > 0)[:, None, None]
+        through = latents * (kept > 0)[:, None, None]
         codes = torch.stack(codes, 1).view(*latents.shape[:2], -1)
         return through + (partial - through).detach(), codes, loss
 
@@ -183,12 +185,16 @@ class Codec(nn.Module):
 
     def said(self, phonetic: Tensor) -> Tensor:
         """Phonetic codes (..., groups) -> latents (..., hidden)."""
-        return sum((rows[codes] for rows, codes in zip(self.spoken, phonetic.unbind(-1), strict=True)), torch.zeros(()))
+        return _summed(self.spoken, phonetic)
 
     def latents(self, codes: Tensor) -> Tensor:
-        """Codes (batch, frames, groups) -> (batch, frames, hidden)."""
-        rows = torch.cat([self.spoken, self.quantiser.rows])
-        return torch.stack([table[code] for table, code in zip(rows, codes.unbind(-1), strict=True)]).sum(0)
+        """Codes (..., groups) -> latents (..., hidden)."""
+        return _summed(self.rows, codes)
+
+    @property
+    def rows(self) -> Tensor:
+        """All codebooks (groups, size, hidden)."""
+        return torch.cat([self.spoken, self.quantiser.rows])
 
     def fast(self) -> None:
         """Compiles what costs most and is no matrix product, where there is a compiler; to be called once."""
@@ -217,9 +223,13 @@ class Codec(nn.Module):
     @torch.no_grad()
     def code2wav(self) -> Qwen3OmniMoeCode2Wav:
         """The decoder with the codebooks in its embedding, of which the reference takes the mean."""
-        rows = torch.cat([self.spoken, self.quantiser.rows])
+        rows = self.rows
         self.decoder.code_embedding.weight.copy_((rows * len(rows)).flatten(0, 1))
         return self.decoder
+
+
+def _summed(rows: Tensor, codes: Tensor) -> Tensor:
+    return torch.stack([table[code] for table, code in zip(rows, codes.unbind(-1), strict=True)]).sum(0)
 
 
 class SpectralLoss(nn.Module):
@@ -320,10 +330,8 @@ def read_codec(config: Qwen3OmniMoeConfig, work: Path) -> Codec:
 
 
 def main(arguments: list[str]) -> None:
-    options = parser("codec", __doc__)
-    options.add_argument("--steps", type=int, default=STEPS)
+    options = parser("codec", __doc__, STEPS)
     options.add_argument("--phonetic-steps", type=int, default=PHONETIC_STEPS)
-    options.add_argument("--threads", type=int, default=1)
     given = options.parse_args(arguments)
     torch.set_num_threads(given.threads)
     train_sound(demo_config(SIZE), given.work, given.steps)

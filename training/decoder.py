@@ -88,9 +88,6 @@ def read_decoder(config: Qwen3OmniMoeConfig, work: Path) -> Codec:
 
 
 def main(arguments: list[str]) -> None:
-    options = parser("decoder", __doc__)
-    options.add_argument("--steps", type=int, default=STEPS)
-    options.add_argument("--threads", type=int, default=1)
-    given = options.parse_args(arguments)
+    given = parser("decoder", __doc__, STEPS).parse_args(arguments)
     torch.set_num_threads(given.threads)
     train_decoder(demo_config(SIZE), given.work, given.steps)

@@ -12,8 +12,12 @@ def work_folder() -> Path:
     return cache / "sglang-omni" / "training"
 
 
-def parser(part: str, description: str | None) -> argparse.ArgumentParser:
-    """With `--work`, the folder in which parts find what others made."""
+def parser(part: str, description: str | None, steps: int | None = None) -> argparse.ArgumentParser:
+    """With `--work`, the folder in which parts find what others made; and, where there is something to learn in so many
+    `steps`, with `--steps` and `--threads`."""
     made = argparse.ArgumentParser(prog=f"python -m training {part}", description=description)
     made.add_argument("--work", type=Path, default=work_folder(), metavar="DIR", help="(default: %(default)s)")
+    if steps:
+        made.add_argument("--steps", type=int, default=steps, help="(default: %(default)s)")
+        made.add_argument("--threads", type=int, default=1, help="(default: %(default)s)")
     return made

@@ -218,9 +218,6 @@ def _batch(spoken: list[Spoken]) -> list[Spoken]:
 
 
 def main(arguments: list[str]) -> None:
-    options = parser("talker", __doc__)
-    options.add_argument("--steps", type=int, default=STEPS)
-    options.add_argument("--threads", type=int, default=1)
-    given = options.parse_args(arguments)
+    given = parser("talker", __doc__, STEPS).parse_args(arguments)
     torch.set_num_threads(given.threads)
     train_talker(demo_config(SIZE), given.work, given.steps)
