@@ -125,11 +125,13 @@ def test_who_no_longer_wants_a_file_ends_its_decoder(decoders: Decoders) -> None
 
 
 SERVER = """
+import signal
 import time
 from sglang_omni.media import MediaPolicy
 from sglang_omni.media.deadline import Deadline
 from sglang_omni.media.decoders import Decoders
 from tests.media import hostile
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
 print(Decoders().run(hostile.process_id, b"", MediaPolicy(), "x", Deadline(60)), flush=True)
 time.sleep(60)
 """
