@@ -7,7 +7,7 @@ from importlib import import_module
 
 from training.errors import MissingTool
 
-PARTS = ("speech", "codec", "talker", "decoder", "thinker", "assemble")
+PARTS = ("speech", "codes", "talker", "decoder", "thinker", "assemble")
 """Each a module, whose `main` makes it from the arguments that are left."""
 
 SHOWN = ("card", "spectrogram")
@@ -21,7 +21,7 @@ def run(part: str, arguments: list[str]) -> None:
 def run_all(arguments: list[str]) -> None:
     """On two cores: what speaks on one, the thinker on the other. What is done is not done again."""
     thinker = _begin(["thinker"], arguments)
-    speaker = _begin(["speech", "codec", "talker", "decoder"], arguments)
+    speaker = _begin(["speech", "codes", "talker", "decoder"], arguments)
     if any([thinker.wait(), speaker.wait()]):
         sys.exit("a part failed; when that is mended, the same command goes on from here")
     run("assemble", arguments)

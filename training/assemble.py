@@ -18,7 +18,7 @@ def assemble(config: Qwen3OmniMoeConfig, work: Path, directory: Path) -> None:
     """Writes the checkpoint: weights in bfloat16, which a float32 model holds exactly."""
     weights = _under("thinker", load_file(work / "thinker.safetensors"))
     weights |= _under("talker", _with_a_third_voice(config, torch.load(work / "talker.pt")["model"]))
-    weights |= _under("code2wav", read_decoder(config, work).code2wav().state_dict())
+    weights |= _under("code2wav", read_decoder(config, work).state_dict())
     model = Qwen3OmniMoeForConditionalGeneration(config)
     model.load_state_dict(weights)
     model.bfloat16().save_pretrained(directory)  # with an expert's weights apart, as published

@@ -1,36 +1,109 @@
-"""The decoder goes on alone, with codes as the talker guesses them.
+"""The family's code2wav learns to make sound of codes.
 
-As vocoders are trained on what an acoustic model says when it is led along the truth (Shen et al. 2018, "Tacotron 2",
-section 2.2): the first code of every frame is the right one, the others are drawn as in use; the sound to be made of
-them is the synthesiser's.
+It makes of each frame's codes the frame before, so that it knows what comes next: a sound leans towards the one that
+follows. First it learns from the synthesiser's own codes; then, as vocoders are trained on what an acoustic model says
+when it is led along the truth (Shen et al. 2018, "Tacotron 2", section 2.2), from codes as the talker guesses them.
 """
 
+import shutil
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import Qwen3OmniMoeConfig
-from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import Qwen3OmniMoeTalkerForConditionalGeneration
+from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import (
+    Qwen3OmniMoeCode2Wav,
+    Qwen3OmniMoeSnakeBeta,
+    Qwen3OmniMoeTalkerForConditionalGeneration,
+)
 
 from sglang_omni.models.qwen3_omni.demo import TRAINED_DRAWING, demo_config
-from training.codec import PEAK_RATE, RESOLUTIONS, Codec, SpectralLoss, crop, read_codec
+from training.codes import Spoken, encode_speech
 from training.loop import Checkpoint, train
+from training.mel import SpectralLoss
 from training.parts import SIZE, parser
-from training.speech import read_speech
-from training.talker import Spoken, Teacher, encode_speech
+from training.speech import FRAME, read_speech
+from training.talker import Teacher
 
-STEPS = 6000
+STEPS, GUESSED_STEPS = 9000, 6000
+PEAK_RATE = 1e-3
+PIECES, CONTEXT, FRAMES = 3, 36, 12
+"""Pieces of a step; frames of a piece that the transformer sees; and of these, frames that become sound."""
+
 UTTERANCES = 4000
-TRUE = 0.3
-"""Share of the pieces that keep their own codes."""
+"""Of which the talker guesses codes."""
 
-FINE = (256, 24), *RESOLUTIONS
-"""Windows and mel bands of the loss: short ones too, for what p, t and k are heard by."""
 
-CROP = 40
-"""Frames of a piece, one in a step: more than the decoder looks back."""
+def new_decoder(config: Qwen3OmniMoeConfig) -> Qwen3OmniMoeCode2Wav:
+    decoder = Qwen3OmniMoeCode2Wav(config.code2wav_config)
+    nn.init.normal_(decoder.code_embedding.weight)
+    for name, parameter in decoder.named_parameters():
+        if name.endswith("scale"):  # of a transformer's layer; the reference starts at 0.01
+            nn.init.constant_(parameter, 0.3)
+        elif name.endswith("gamma"):
+            nn.init.constant_(parameter, 0.1)
+    return decoder
+
+
+def fast(decoder: Qwen3OmniMoeCode2Wav) -> None:
+    """Compiles what costs much and is no matrix product, where there is a compiler; to be called once."""
+    if shutil.which("g++") is None:
+        return
+    for module in decoder.modules():
+        if isinstance(module, Qwen3OmniMoeSnakeBeta):
+            module.compile(dynamic=True)
+
+
+def decode(decoder: Qwen3OmniMoeCode2Wav, codes: Tensor, begins: Tensor) -> Tensor:
+    """The reference's `forward`, of whose transformer only some frames go on.
+
+    Codes (pieces, frames, groups), and where FRAMES frames begin (pieces,) -> (pieces, samples).
+    """
+    rows = decoder.code_embedding(codes + decoder.code_offset.view(1, 1, -1)).mean(2)
+    rows = decoder.pre_transformer(inputs_embeds=rows).last_hidden_state
+    h = torch.stack([row[begin : begin + FRAMES] for row, begin in zip(rows, begins, strict=True)]).mT
+    for blocks in decoder.upsample:
+        for block in blocks:
+            h = block(h)
+    for block in decoder.decoder:
+        h = block(h)
+    return h[:, 0]
+
+
+def piece(sound: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Of an int16 sound and its codes (frames, groups): FRAMES frames as floats, the codes that they are made of and
+    those around, and where among these they begin."""
+    length = len(codes)
+    first = int(torch.randint(max(1, length - CONTEXT + 1), ()))
+    around = codes[first : first + CONTEXT]
+    begin = int(torch.randint(max(1, len(around) - FRAMES + 1), ()))
+    around = torch.cat([around, around[-1:].expand(CONTEXT - len(around), -1)])
+    delayed = F.pad(sound, (FRAME, max(0, FRAMES - length) * FRAME))[(first + begin) * FRAME :]
+    return delayed[: FRAMES * FRAME] / 32768, around, begin
+
+
+def train_decoder(
+    config: Qwen3OmniMoeConfig, work: Path, steps: int, learned_from: list[tuple[Tensor, list[Tensor]]], file: Path
+) -> None:
+    """`learned_from`: int16 sounds, and codes of which one of each is drawn. Goes on with what is in `file`."""
+    torch.manual_seed(0)
+    decoder, loss_of = new_decoder(config), SpectralLoss()
+    fast(decoder)
+    begun = work / "decoder.pt"
+    if begun != file:
+        decoder.load_state_dict(torch.load(begun)["model"])
+
+    def loss(step: int) -> Tensor:
+        torch.manual_seed(step)
+        drawn = [learned_from[i] for i in torch.randint(len(learned_from), (PIECES,)).tolist()]
+        pieces = [piece(sound, codes[int(torch.randint(len(codes), ()))]) for sound, codes in drawn]
+        wanted, codes, begins = zip(*pieces, strict=True)
+        made = decode(decoder, torch.stack(codes), torch.tensor(begins))
+        return loss_of(made, torch.stack(wanted)[:, : made.shape[1]])
+
+    train(decoder, loss, steps, PEAK_RATE, Checkpoint(file), betas=(0.8, 0.99))
 
 
 def guesses(config: Qwen3OmniMoeConfig, work: Path) -> list[Tensor]:
@@ -62,32 +135,25 @@ def guessed(teacher: Teacher, spoken: Spoken, temperature: float) -> Tensor:
     return torch.stack(codes, 1)
 
 
-def train_decoder(config: Qwen3OmniMoeConfig, work: Path, steps: int) -> None:
-    """Writes `decoder.pt`; goes on where an earlier run was cut off."""
-    torch.manual_seed(0)
-    codec, loss_of = read_codec(config, work), SpectralLoss(FINE)
-    spoken = zip(read_speech(work), encode_speech(config, work), guesses(config, work), strict=False)
-    learned_from = [(torch.from_numpy(heard.samples.copy()), one.codes, codes) for heard, one, codes in spoken]
-
-    def loss(step: int) -> Tensor:
-        torch.manual_seed(step)
-        sound, codes, guess = learned_from[int(torch.randint(len(learned_from), ()))]
-        wanted, codes = crop(sound, codes if torch.rand(()) < TRUE else guess, CROP)
-        made = codec.decode(codec.latents(codes[None]))
-        return loss_of(made, wanted[None, : made.shape[1]])
-
-    codec.fast()
-    train(codec.decoder, loss, steps, PEAK_RATE, Checkpoint(work / "decoder.pt"), betas=(0.8, 0.99))
-
-
-def read_decoder(config: Qwen3OmniMoeConfig, work: Path) -> Codec:
-    """The codec with the decoder that goes with the talker."""
-    codec = read_codec(config, work)
-    codec.decoder.load_state_dict(torch.load(work / "decoder.pt")["model"])
-    return codec.eval()
+def read_decoder(config: Qwen3OmniMoeConfig, work: Path) -> Qwen3OmniMoeCode2Wav:
+    """The one that goes with the talker, or if there is none, the one before."""
+    decoder = Qwen3OmniMoeCode2Wav(config.code2wav_config)
+    files = [work / "decoder_guessed.pt", work / "decoder.pt"]
+    decoder.load_state_dict(torch.load(next(file for file in files if file.exists()))["model"])
+    return decoder.eval()
 
 
 def main(arguments: list[str]) -> None:
-    given = parser("decoder", __doc__, STEPS).parse_args(arguments)
+    options = parser("decoder", __doc__, STEPS)
+    options.add_argument("--guessed-steps", type=int, default=GUESSED_STEPS, help="(default: %(default)s)")
+    given = options.parse_args(arguments)
     torch.set_num_threads(given.threads)
-    train_decoder(demo_config(SIZE), given.work, given.steps)
+    config = demo_config(SIZE)
+    sounds = [torch.from_numpy(heard.samples.copy()) for heard in read_speech(given.work)]
+    codes = [[spoken.codes] for spoken in encode_speech(config, given.work)]
+    train_decoder(config, given.work, given.steps, list(zip(sounds, codes, strict=True)), given.work / "decoder.pt")
+    if not given.guessed_steps:
+        return
+    both = [[*own, guess] for own, guess in zip(codes, guesses(config, given.work), strict=False)]
+    file = given.work / "decoder_guessed.pt"
+    train_decoder(config, given.work, given.guessed_steps, list(zip(sounds, both, strict=False)), file)

@@ -12,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
+from scipy import fft, signal
 
 from training.dialogue import COMMANDS, NUMBERS, SPOKEN_QUESTIONS, Split
 
@@ -174,14 +175,23 @@ def _resampled(sound: Sound, factor: float) -> Sound:
 
 def _filtered(sound: Sound, rng: random.Random) -> Sound:
     """Louder and softer bands, or a telephone's."""
-    spectrum = np.fft.rfft(sound)
+    spectrum = _spectrum(sound)
     hertz = np.linspace(0, RATE / 2, len(spectrum))
     points = np.array([0, 200, 500, 1000, 2000, 4000, 8000])
     gains = np.interp(hertz, points, [rng.gauss(0, 5) for _ in points])
     if rng.random() < 0.25:
         low, high = rng.uniform(50, 350), rng.uniform(3000, 6000)
         gains = gains - 40 * ((hertz < low) | (hertz > high))
-    return np.fft.irfft(spectrum * 10 ** (gains / 20), len(sound)).astype(np.float32)
+    return _sound(spectrum * 10 ** (gains / 20), len(sound))
+
+
+def _spectrum(sound: NDArray[Any]) -> NDArray[np.complex64]:
+    """Of the sound and some silence, so that its length has small factors: others take ten times as long."""
+    return fft.rfft(sound.astype(np.float32), fft.next_fast_len(len(sound), real=True))
+
+
+def _sound(spectrum: NDArray[Any], length: int) -> Sound:
+    return fft.irfft(spectrum.astype(np.complex64), fft.next_fast_len(length, real=True))[:length]
 
 
 def _echoed(sound: Sound, rng: random.Random, noise: np.random.Generator) -> Sound:
@@ -194,9 +204,9 @@ def _echoed(sound: Sound, rng: random.Random, noise: np.random.Generator) -> Sou
 
 def _coloured(length: int, rng: random.Random, noise: np.random.Generator) -> Sound:
     """From white to brown, or a hum with some of it."""
-    spectrum = np.fft.rfft(noise.standard_normal(length))
+    spectrum = _spectrum(noise.standard_normal(length, dtype=np.float32))
     spectrum /= np.maximum(np.arange(len(spectrum)), 10.0) ** rng.choice([0, 0.5, 1.0])
-    result = _unit(np.fft.irfft(spectrum, length))
+    result = _unit(_sound(spectrum, length))
     if rng.random() < 0.2:
         result = _unit(result + 2 * np.sin(2 * np.pi * rng.choice([50, 60, 100, 120]) / RATE * np.arange(length)))
     return result
@@ -212,7 +222,7 @@ def _machine(length: int, rng: random.Random, noise: np.random.Generator) -> Sou
     return _unit(signal.lfilter([1], [1, -1.2, 0.6], drops))
 
 
-def _unit(sound: NDArray[np.float64]) -> Sound:
+def _unit(sound: NDArray[Any]) -> Sound:
     return (sound / max(np.sqrt(np.mean(sound**2)), 1e-9)).astype(np.float32)
 
 

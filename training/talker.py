@@ -6,27 +6,22 @@ its own mistakes; without that it learns utterances by heart.
 """
 
 import random
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from tqdm import tqdm
 from transformers import Qwen3OmniMoeConfig
 from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import Qwen3OmniMoeTalkerForConditionalGeneration
 
 from sglang_omni.models.qwen3_omni.demo import demo_config
 from sglang_omni.models.qwen3_omni.prompt import codec_ids
-from training import phones
-from training.codec import read_codec
+from training.codes import SPELLING, Spoken, encode_speech
 from training.embeddings import text_embeddings
 from training.initial import initialise
 from training.loop import Checkpoint, train
 from training.parts import SIZE, parser
-from training.sentences import is_held_out
-from training.speech import FRAME, read_speech
 from training.vocabulary import tokenizer
 
 STEPS = 4800
@@ -43,31 +38,6 @@ HELD_OUT = 96
 """Utterances on which progress is shown."""
 
 PEAK_RATE = 1.5e-3
-
-
-@dataclass(frozen=True)
-class Spoken:
-    """One utterance: token ids, codes (frames, groups), and the codec id of its voice."""
-
-    text: list[int]
-    codes: Tensor
-    voice: int
-
-
-def encode_speech(config: Qwen3OmniMoeConfig, work: Path) -> list[Spoken]:
-    """What was synthesised, as codes; made once and kept in `codes.pt`."""
-    file = work / "codes.pt"
-    if not file.exists():
-        codec, encode = read_codec(config, work), tokenizer().encode
-        speakers, spoken = config.talker_config.speaker_id, []
-        with torch.no_grad():
-            for utterance in tqdm(read_speech(work), desc="codes", mininterval=5):
-                waveform = torch.from_numpy(utterance.waveform)
-                codes = codec.encode(waveform, phones.held(utterance.phones, len(waveform) // FRAME))
-                held_out = is_held_out(utterance.text)
-                spoken.append((encode(utterance.text).ids, codes.to(torch.int16), speakers[utterance.voice], held_out))
-        torch.save(spoken, file)
-    return [Spoken(text, codes.long(), voice) for text, codes, voice, _ in torch.load(file)]
 
 
 class Teacher:
@@ -92,8 +62,8 @@ class Teacher:
         others = self._others(said[is_frame], torch.cat([spoken.codes for spoken in batch]))
         return {
             "first": F.cross_entropy(logits, first),
-            "phones": others[: phones.GROUPS - 1].mean(),
-            "sound": others[phones.GROUPS - 1 :].mean(),
+            "phones": others[: SPELLING - 1].mean(),
+            "sound": others[SPELLING - 1 :].mean(),
             "right": (logits.argmax(-1) == first).float().mean(),
         }
 

@@ -101,7 +101,7 @@ SIZES = {
         deepstack_layers=(0, 1, 2),
         accept_layer=4,
         codebook=128,
-        code_groups=8,
+        code_groups=6,
         decoder_window=24,
         vocabulary=TRAINED_VOCABULARY,
     ),

@@ -1,0 +1,204 @@
+"""A frame of speech as codes: the encoder that only training needs.
+
+Three groups spell the synthesiser's phones exactly, one tells the pitch, and the rest what is left of the spectrum once
+phones and pitch are known: a residual quantiser (Zeghidour et al. 2021, "SoundStream", section III.C), each stage of
+which is k-means. That the first codes of a frame be about content is from Zhang et al. 2023, "SpeechTokenizer"; here
+the synthesiser itself says what it is saying. A talker has little to guess of such codes, and a decoder can be taught
+before there is a talker.
+
+Every voice has its own half of the pitch codes, so each frame tells whose it is.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+from transformers import Qwen3OmniMoeConfig
+
+from sglang_omni.models.qwen3_omni.demo import demo_config
+from training.clusters import k_means
+from training.mel import LogMel
+from training.parts import SIZE, parser
+from training.speech import FRAME, SAMPLE_RATE, VOICES, Phones, Utterance, read_speech
+from training.vocabulary import tokenizer
+
+NAMES = "pau aa ae ah ao aw ax ay b ch d dh eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh t th uh uw v w y z zh"
+PHONES = NAMES.split(" ")
+MOMENTS = 8
+"""In which a frame's phones are looked at, 10 ms each."""
+SPELLING = 3
+"""Groups that spell phones; then comes pitch."""
+
+STEPS = 4
+"""In which a frame's pitch and spectrum are looked at, 20 ms each."""
+HOP = FRAME // STEPS
+HIGHEST, LOWEST = 320, 60
+"""Hertz, of pitch."""
+BANDS = 40
+BESIDE = 6
+"""Moments on both sides of a frame whose phones say what its spectrum is likely to be."""
+
+LEARNED_FROM = 3000
+"""Utterances."""
+
+
+def held(phones: Phones, frames: int, beside: int = 0) -> Tensor:
+    """(frames, beside + MOMENTS + beside) indices into PHONES."""
+    ends = torch.tensor([end for _, end in phones], dtype=torch.float64)
+    moments = torch.arange(-beside, frames * MOMENTS + beside, dtype=torch.float64)
+    times = (moments + 0.5) * FRAME / SAMPLE_RATE / MOMENTS
+    at = torch.searchsorted(ends, times).clamp_max(len(ends) - 1)
+    labels = torch.tensor([PHONES.index(phone) for phone, _ in phones])[at]
+    return labels.unfold(0, MOMENTS + 2 * beside, MOMENTS)
+
+
+def spelled(labels: Tensor) -> Tensor:
+    """All of an utterance (frames, MOMENTS) -> codes (frames, SPELLING).
+
+    The first code is the phone in which a frame ends, and whether it began early, late or not within the frame; the
+    second is the phone before that, if it began here too, and whether early or late; the third is when exactly both
+    began. The phone in which a frame begins is the one in which the frame before ended.
+    """
+    last = labels[:, -1]
+    earlier = torch.cat([labels[:1, 0], last[:-1]])
+    moments = torch.arange(MOMENTS)
+    began = torch.where(labels != last[:, None], moments + 1, 0).amax(1)  # 0: with this frame, or before
+    before = labels.gather(1, (began - 1).clamp_min(0)[:, None])[:, 0]
+    others = (labels != before[:, None]) & (moments < began[:, None])
+    before_began = torch.where(others, moments + 1, 0).amax(1)
+    is_new = (began > 0) & ((before_began > 0) | (before != earlier))
+    when = (began > 0).long() + (began > MOMENTS // 2)
+    middle = torch.where(is_new, 1 + 2 * before + (before_began > 3).long(), 0)
+    return torch.stack([3 * last + when, middle, MOMENTS * began + before_began], 1)
+
+
+def pitch(waveform: Tensor) -> tuple[Tensor, Tensor]:
+    """(frames * 1920,) -> logarithm of Hertz, and whether there is a voice at all: (frames, STEPS) each.
+
+    The highest peak of the autocorrelation, of those nearly as high the one with the shortest lag; where there is no
+    voice, on a line between where there is.
+    """
+    window = 4 * HOP
+    pieces = F.pad(waveform, (window // 2 - HOP // 2, window // 2)).unfold(0, window, HOP)[: len(waveform) // HOP]
+    pieces = (pieces - pieces.mean(1, keepdim=True)) * torch.hann_window(window)
+    power = torch.fft.rfft(pieces, 2 * window).abs().square()
+    shape = torch.fft.irfft(torch.fft.rfft(torch.hann_window(window), 2 * window).abs().square())[:window]
+    likeness = torch.fft.irfft(power)[:, :window] / (shape / shape[0])
+    likeness = likeness / (likeness[:, :1] + 1e-3)
+    lags = torch.arange(SAMPLE_RATE // HIGHEST, SAMPLE_RATE // LOWEST)
+    inside = likeness[:, lags]
+    peak = (inside >= likeness[:, lags - 1]) & (inside >= likeness[:, lags + 1])
+    inside = torch.where(peak, inside, -1.0)
+    best = inside.amax(1)
+    first = (inside > 0.85 * best[:, None]).float().argmax(1)
+    voiced = (best > 0.5) & (pieces.square().mean(1) > 1e-6)
+    value = torch.log(SAMPLE_RATE / lags[first].float())
+    return _bridged(value, voiced).view(-1, STEPS), voiced.view(-1, STEPS)
+
+
+def _bridged(value: Tensor, known: Tensor) -> Tensor:
+    """Where it is not known, on a line between where it is."""
+    where = known.nonzero()[:, 0]
+    if not len(where):
+        return torch.full_like(value, torch.log(torch.tensor(120.0)))
+    at = torch.arange(len(value))
+    right = torch.searchsorted(where, at).clamp_max(len(where) - 1)
+    left = (right - (where[right] > at).long()).clamp_min(0)
+    a, b = where[left], where[right]
+    share = ((at - a) / (b - a).clamp_min(1)).clamp(0, 1)
+    return torch.lerp(value[a], value[b], share)
+
+
+class Encoder(nn.Module):
+    """Learned by counting alone, from some utterances; see `learn`."""
+
+    def __init__(self, groups: int, size: int):
+        super().__init__()
+        self.mel = LogMel(1024, HOP, BANDS)
+        context = len(PHONES) * (MOMENTS + 2 * BESIDE) + 2 * STEPS + 1
+        self.pitches = nn.Buffer(torch.zeros(len(VOICES), size // len(VOICES), 2 * STEPS))
+        self.likely = nn.Buffer(torch.zeros(len(VOICES), context, BANDS * STEPS))
+        self.left = nn.Buffer(torch.zeros(groups - SPELLING - 1, size, BANDS * STEPS))
+
+    @torch.no_grad()
+    def learn(self, utterances: list[Utterance]) -> None:
+        torch.manual_seed(0)
+        left = []
+        for voice, name in enumerate(VOICES):
+            own = [u for u in utterances if u.voice == name]
+            seen = [self._tune(torch.from_numpy(u.waveform)) for u in own]
+            self.pitches[voice] = k_means(_some(torch.cat(seen)), self.pitches.shape[1])
+            given = torch.cat([self._given(u, tune) for u, tune in zip(own, seen, strict=True)])
+            spectra = torch.cat([self._spectrum(torch.from_numpy(u.waveform)) for u in own])
+            square = given.T @ given + 10 * torch.eye(given.shape[1])
+            self.likely[voice] = torch.linalg.solve(square, given.T @ spectra)
+            left.append(_some(spectra - given @ self.likely[voice]))
+        rest = torch.cat(left)
+        for rows in self.left:
+            rows.copy_(k_means(rest, len(rows)))
+            rest = rest - rows[torch.cdist(rest, rows).argmin(1)]
+
+    @torch.no_grad()
+    def forward(self, utterance: Utterance) -> Tensor:
+        """Codes (frames, groups)."""
+        waveform, voice = torch.from_numpy(utterance.waveform), list(VOICES).index(utterance.voice)
+        tune = self._tune(waveform)
+        spelling = spelled(held(utterance.phones, len(tune)))
+        sung = torch.cdist(tune, self.pitches[voice]).argmin(1) + voice * self.pitches.shape[1]
+        rest, codes = self._spectrum(waveform) - self._given(utterance, tune) @ self.likely[voice], []
+        for rows in self.left:
+            codes.append(torch.cdist(rest, rows).argmin(1))
+            rest = rest - rows[codes[-1]]
+        return torch.cat([spelling, torch.stack([sung, *codes], 1)], 1)
+
+    def _tune(self, waveform: Tensor) -> Tensor:
+        """(frames, 2 * STEPS): pitch, of which a semitone is 1, and voice."""
+        value, voiced = pitch(waveform)
+        return torch.cat([value * 12 / 0.6931, 2.0 * voiced], 1)
+
+    def _given(self, utterance: Utterance, tune: Tensor) -> Tensor:
+        """(frames, context): the phones around, the pitch, and one."""
+        marks = F.one_hot(held(utterance.phones, len(tune), BESIDE), len(PHONES)).float().flatten(1)
+        return torch.cat([marks, tune / 12, torch.ones(len(tune), 1)], 1)
+
+    def _spectrum(self, waveform: Tensor) -> Tensor:
+        """(frames, bands * STEPS)"""
+        bands = self.mel(waveform[None])[0, :, : len(waveform) // HOP].clamp_min(-7)
+        return bands.T.reshape(-1, STEPS * BANDS)
+
+
+def _some(rows: Tensor, count: int = 30_000) -> Tensor:
+    return rows[torch.randperm(len(rows))[:count]]
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One utterance: token ids, codes (frames, groups), and the codec id of its voice."""
+
+    text: list[int]
+    codes: Tensor
+    voice: int
+
+
+def encode_speech(config: Qwen3OmniMoeConfig, work: Path) -> list[Spoken]:
+    """What was synthesised, as codes; made once and kept in `codes.pt`."""
+    file = work / "codes.pt"
+    if not file.exists():
+        code2wav, speakers = config.code2wav_config, config.talker_config.speaker_id
+        encoder = Encoder(code2wav.num_quantizers, code2wav.codebook_size)
+        encoder.learn([utterance for utterance, _ in zip(read_speech(work), range(LEARNED_FROM), strict=False)])
+        encode, made = tokenizer().encode, []
+        for utterance in tqdm(read_speech(work), desc="codes", mininterval=5):
+            codes = encoder(utterance).to(torch.int16)
+            made.append((encode(utterance.text).ids, codes, speakers[utterance.voice]))
+        torch.save(made, file)
+    return [Spoken(text, codes.long(), voice) for text, codes, voice in torch.load(file)]
+
+
+def main(arguments: list[str]) -> None:
+    given = parser("codes", __doc__).parse_args(arguments)
+    torch.set_num_threads(1)
+    encode_speech(demo_config(SIZE), given.work)
