@@ -78,7 +78,8 @@ def test_codes_tell_the_voice_and_what_phones_do_not() -> None:
         assert codes.shape == (14, 6)
         assert codes[:, :3].equal(spelled(held(one.phones, 14)))
         assert (codes[:, 3] // (SIZE // len(VOICES)) == list(VOICES).index(one.voice)).all()
-        assert codes.min() >= 0 and codes.max() < SIZE
+        assert codes.min() >= 0
+        assert codes.max() < SIZE
 
 
 def test_clusters_far_apart_are_found() -> None:
