@@ -8,10 +8,9 @@ from torch import Tensor
 from transformers import Qwen3OmniMoeConfig, Qwen3OmniMoeForConditionalGeneration
 
 from sglang_omni.models.qwen3_omni.demo import demo_config, write_companions
+from training import shipped
 from training.decoder import read_decoder
 from training.parts import SIZE, parser
-
-SHIPPED = Path(__file__).parent.parent / "sglang_omni" / "models" / "qwen3_omni" / "demo" / "trained"
 
 
 def assemble(config: Qwen3OmniMoeConfig, work: Path, directory: Path) -> None:
@@ -42,7 +41,7 @@ def _with_a_third_voice(config: Qwen3OmniMoeConfig, talker: dict[str, Tensor]) -
 def main(arguments: list[str]) -> None:
     options = parser("assemble", __doc__)
     options.add_argument(
-        "--into", type=Path, default=SHIPPED, metavar="DIR", help="by default where the package has it"
+        "--into", type=Path, default=shipped.WEIGHTS, metavar="DIR", help="by default where the package has it"
     )
     given = options.parse_args(arguments)
     assemble(demo_config(SIZE), given.work, given.into)

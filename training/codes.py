@@ -14,11 +14,13 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import Qwen3OmniMoeConfig
 
 from sglang_omni.models.qwen3_omni.demo import demo_config
+from training import shipped
 from training.clusters import k_means
 from training.mel import LogMel
 from training.parts import SIZE, parser
@@ -183,13 +185,22 @@ class Spoken:
     voice: int
 
 
-def encode_speech(config: Qwen3OmniMoeConfig, work: Path) -> list[Spoken]:
+def read_encoder(config: Qwen3OmniMoeConfig, work: Path, go_on: bool = False) -> Encoder:
+    """Learned once, and kept in `encoder.safetensors`; to `go_on` is to take the one that is shipped."""
+    code2wav, file = config.code2wav_config, shipped.ENCODER if go_on else work / "encoder.safetensors"
+    encoder = Encoder(code2wav.num_quantizers, code2wav.codebook_size)
+    if not file.exists():
+        encoder.learn([utterance for utterance, _ in zip(read_speech(work), range(LEARNED_FROM), strict=False)])
+        save_file({name: value.half() for name, value in encoder.state_dict().items()}, file)
+    encoder.load_state_dict(load_file(file))
+    return encoder
+
+
+def encode_speech(config: Qwen3OmniMoeConfig, work: Path, go_on: bool = False) -> list[Spoken]:
     """What was synthesised, as codes; made once and kept in `codes.pt`."""
     file = work / "codes.pt"
     if not file.exists():
-        code2wav, speakers = config.code2wav_config, config.talker_config.speaker_id
-        encoder = Encoder(code2wav.num_quantizers, code2wav.codebook_size)
-        encoder.learn([utterance for utterance, _ in zip(read_speech(work), range(LEARNED_FROM), strict=False)])
+        encoder, speakers = read_encoder(config, work, go_on), config.talker_config.speaker_id
         encode, made = tokenizer().encode, []
         for utterance in tqdm(read_speech(work), desc="codes", mininterval=5):
             codes = encoder(utterance).to(torch.int16)
@@ -201,4 +212,4 @@ def encode_speech(config: Qwen3OmniMoeConfig, work: Path) -> list[Spoken]:
 def main(arguments: list[str]) -> None:
     given = parser("codes", __doc__).parse_args(arguments)
     torch.set_num_threads(1)
-    encode_speech(demo_config(SIZE), given.work)
+    encode_speech(demo_config(SIZE), given.work, given.go_on)

@@ -20,6 +20,7 @@ from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import (
 )
 
 from sglang_omni.models.qwen3_omni.demo import TRAINED_DRAWING, demo_config
+from training import shipped
 from training.codes import Spoken, encode_speech
 from training.loop import Checkpoint, train
 from training.mel import SpectralLoss
@@ -85,15 +86,11 @@ def piece(sound: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, int]:
 
 
 def train_decoder(
-    config: Qwen3OmniMoeConfig, work: Path, steps: int, learned_from: list[tuple[Tensor, list[Tensor]]], file: Path
+    decoder: Qwen3OmniMoeCode2Wav, learned_from: list[tuple[Tensor, list[Tensor]]], steps: int, file: Path
 ) -> None:
     """`learned_from`: int16 sounds, and codes of which one of each is drawn. Goes on with what is in `file`."""
     torch.manual_seed(0)
-    decoder, loss_of = new_decoder(config), SpectralLoss()
-    fast(decoder)
-    begun = work / "decoder.pt"
-    if begun != file:
-        decoder.load_state_dict(torch.load(begun)["model"])
+    loss_of = SpectralLoss()
 
     def loss(step: int) -> Tensor:
         torch.manual_seed(step)
@@ -151,9 +148,13 @@ def main(arguments: list[str]) -> None:
     config = demo_config(SIZE)
     sounds = [torch.from_numpy(heard.samples.copy()) for heard in read_speech(given.work)]
     codes = [[spoken.codes] for spoken in encode_speech(config, given.work)]
-    train_decoder(config, given.work, given.steps, list(zip(sounds, codes, strict=True)), given.work / "decoder.pt")
+    decoder = new_decoder(config)
+    if given.go_on:
+        decoder.load_state_dict(shipped.weights("code2wav"))
+    fast(decoder)
+    train_decoder(decoder, list(zip(sounds, codes, strict=True)), given.steps, given.work / "decoder.pt")
     if not given.guessed_steps:
         return
     both = [[*own, guess] for own, guess in zip(codes, guesses(config, given.work), strict=False)]
-    file = given.work / "decoder_guessed.pt"
-    train_decoder(config, given.work, given.guessed_steps, list(zip(sounds, both, strict=False)), file)
+    learned_from = list(zip(sounds, both, strict=False))
+    train_decoder(decoder, learned_from, given.guessed_steps, given.work / "decoder_guessed.pt")

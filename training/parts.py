@@ -13,10 +13,11 @@ def work_folder() -> Path:
 
 
 def parser(part: str, description: str | None, steps: int | None = None) -> argparse.ArgumentParser:
-    """With `--work`, the folder in which parts find what others made; and, where there is something to learn in so many
-    `steps`, with `--steps` and `--threads`."""
+    """With `--work`, the folder in which parts find what others made, and `--go-on`; and, where there is something to
+    learn in so many `steps`, with `--steps` and `--threads`."""
     made = argparse.ArgumentParser(prog=f"python -m training {part}", description=description)
     made.add_argument("--work", type=Path, default=work_folder(), metavar="DIR", help="(default: %(default)s)")
+    made.add_argument("--go-on", action="store_true", help="begin with the weights that are shipped, not with none")
     if steps:
         made.add_argument("--steps", type=int, default=steps, help="(default: %(default)s)")
         made.add_argument("--threads", type=int, default=1, help="(default: %(default)s)")

@@ -17,6 +17,7 @@ from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import Qwen3Omni
 
 from sglang_omni.models.qwen3_omni.demo import demo_config
 from sglang_omni.models.qwen3_omni.prompt import codec_ids
+from training import shipped
 from training.codes import SPELLING, Spoken, encode_speech
 from training.embeddings import text_embeddings
 from training.initial import initialise
@@ -143,8 +144,8 @@ class Turns:
         return self._encode.encode(f"<|im_start|>user\n{text}<|im_end|>\n").ids
 
 
-def train_talker(config: Qwen3OmniMoeConfig, work: Path, steps: int) -> None:
-    """Writes `talker.pt`; goes on where an earlier run was cut off."""
+def train_talker(config: Qwen3OmniMoeConfig, work: Path, steps: int, go_on: bool = False) -> None:
+    """Writes `talker.pt`; goes on where an earlier run was cut off, or with what is shipped."""
     torch.manual_seed(0)
     spoken = encode_speech(config, work)
     shown, spoken = spoken[-HELD_OUT:], spoken[:-HELD_OUT]
@@ -152,6 +153,8 @@ def train_talker(config: Qwen3OmniMoeConfig, work: Path, steps: int) -> None:
     initialise(talker)
     for parameter in talker.hidden_projection.parameters():
         nn.init.zeros_(parameter).requires_grad_(False)
+    if go_on:
+        talker.load_state_dict(shipped.weights("talker"))
     teacher = Teacher(config, talker, torch.cat([s.codes for s in spoken]))
 
     def loss(step: int) -> Tensor:
@@ -190,4 +193,4 @@ def _batch(spoken: list[Spoken]) -> list[Spoken]:
 def main(arguments: list[str]) -> None:
     given = parser("talker", __doc__, STEPS).parse_args(arguments)
     torch.set_num_threads(given.threads)
-    train_talker(demo_config(SIZE), given.work, given.steps)
+    train_talker(demo_config(SIZE), given.work, given.steps, given.go_on)

@@ -1,6 +1,5 @@
 """The thinker: text, pictures, videos and sounds in, short sentences out."""
 
-import argparse
 import math
 import random
 import time
@@ -17,11 +16,12 @@ from torch.nn.functional import cross_entropy, pad
 from transformers import Qwen3OmniMoeProcessor, Qwen3OmniMoeThinkerForConditionalGeneration
 
 from sglang_omni.models.qwen3_omni.demo.config import demo_config
-from training import sounds
+from training import shipped, sounds
 from training.embeddings import text_embeddings
 from training.examples import SIZE, Conversation, Example, World, processor, read
 from training.held_out import held_out_clips
 from training.loop import Checkpoint, train
+from training.parts import parser
 from training.senses import disguised, teach_ear, teach_eye
 
 EAR_STEPS, EYE_STEPS, MIND_STEPS, STEPS = 8000, 4500, 1600, 2000
@@ -223,18 +223,16 @@ def export(thinker: nn.Module, path: Path) -> None:
     save_file({name: value.detach().bfloat16().contiguous() for name, value in thinker.state_dict().items()}, path)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m training thinker", description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path.home() / ".cache" / "sglang-omni" / "training")
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--ear-steps", type=int, default=EAR_STEPS)
-    parser.add_argument("--eye-steps", type=int, default=EYE_STEPS)
-    parser.add_argument("--mind-steps", type=int, default=MIND_STEPS)
-    parser.add_argument(
+def main(arguments: list[str]) -> None:
+    given = parser("thinker", __doc__, STEPS)
+    given.add_argument("--ear-steps", type=int, default=EAR_STEPS)
+    given.add_argument("--eye-steps", type=int, default=EYE_STEPS)
+    given.add_argument("--mind-steps", type=int, default=MIND_STEPS)
+    given.add_argument(
         "--only", choices=["sounds", "ear", "eye", "mind"], help="a part that the whole needs; all by default"
     )
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
+    options = given.parse_args(arguments)
+    torch.set_num_threads(options.threads)
     work: Path = options.work
     work.mkdir(parents=True, exist_ok=True)
     reader = processor()
@@ -245,6 +243,8 @@ def main(arguments: list[str] | None = None) -> None:
         return
     world = World(reader, sounds.load(work / "clips.npz"))
     thinker = new_thinker()
+    if options.go_on:
+        thinker.load_state_dict(shipped.weights("thinker"))
     if options.only in (None, "ear"):
         teach_ear(thinker, reader, world, options.ear_steps, work, say)
     if options.only in (None, "eye"):
