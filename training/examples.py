@@ -52,11 +52,11 @@ class Conversation:
 
 @dataclass(frozen=True)
 class Example:
-    """`ids` (length,) of the prompt and the answer, which begins at `start`; `positions` (3, length)."""
+    """`ids` (length,) of a conversation, and which of them the model says (length,); `positions` (3, length)."""
 
     task: str
     ids: Tensor
-    start: int
+    said: Tensor
     positions: Tensor
     items: list[Item]
 
@@ -72,13 +72,20 @@ def read(conversation: Conversation, reader: Qwen3OmniMoeProcessor) -> Example:
         count = torch.arange(len(ids)).expand(3, -1)
         inputs = Inputs(torch.tensor(ids), [], count, torch.zeros(1, 1, dtype=torch.long))
     after = inputs.positions.max() + 1 + torch.arange(len(answer))
-    return Example(
-        conversation.task,
-        torch.cat((inputs.ids, answer)),
-        len(inputs.ids),
-        torch.cat((inputs.positions, after.expand(3, -1)), 1),
-        inputs.items,
-    )
+    whole = torch.cat((inputs.ids, answer))
+    positions = torch.cat((inputs.positions, after.expand(3, -1)), 1)
+    return Example(conversation.task, whole, _said(whole.tolist()), positions, inputs.items)
+
+
+def _said(ids: list[int]) -> Tensor:
+    """Every answer, with the token that ends it."""
+    special = SIZES[SIZE].vocabulary
+    begin, end, assistant = (special[name] for name in ("<|im_start|>", "<|im_end|>", "assistant"))
+    said = torch.zeros(len(ids), dtype=torch.bool)
+    for i in range(len(ids) - 1):
+        if ids[i] == begin and ids[i + 1] == assistant:
+            said[i + 3 : ids.index(end, i) + 1] = True  # behind a line break
+    return said
 
 
 @cache
@@ -149,7 +156,8 @@ class World:
             answer = dialogue.heard(words)
         return Conversation("hearing", self._talk(content, rng), answer, {"audios": [sound]})
 
-    def seeing(self, rng: random.Random, small: bool = False) -> Conversation:
+    def seeing(self, rng: random.Random, small: bool = False, questions: int = 1) -> Conversation:
+        """So many questions about a picture, but sometimes one that has nothing to do with it."""
         seen = pictures.picture(rng, small)
         answers = dialogue.picture_answers(seen.colour, seen.shape, seen.number)
         about = rng.choices(list(answers), [1, 1, 2, 2])[0]
@@ -168,11 +176,12 @@ class World:
         content = [question]
         content.insert(rng.randint(0, 1), {"type": "image"})
         messages = self._talk(content, rng)
-        if kind > 0.95:  # a second question about the same picture
-            other_about = rng.choice(list(answers))
-            text = dialogue.about(PICTURE_QUESTIONS[other_about], rng, self.split)
-            messages += [{"role": "assistant", "content": answer}, {"role": "user", "content": text}]
-            answer, about = answers[other_about], other_about
+        if about in answers:
+            others = [other for other in answers if other != about]
+            for about in rng.sample(others, questions - 1):
+                text = dialogue.about(PICTURE_QUESTIONS[about], rng, self.split)
+                messages += [{"role": "assistant", "content": answer}, {"role": "user", "content": text}]
+                answer = answers[about]
         return Conversation(about, messages, answer, media)
 
     def watching(self, rng: random.Random) -> Conversation:

@@ -65,7 +65,7 @@ def _drawn(name: str, parameter: Tensor, layers: int, generator: torch.Generator
 
 
 def scores(thinker: Qwen3OmniMoeThinkerForConditionalGeneration, batch: list[Example]) -> tuple[Tensor, Tensor]:
-    """Logits (answers' tokens, vocabulary) and the tokens that are right."""
+    """Logits (tokens of all answers, vocabulary), and those tokens."""
     longest = max(len(example.ids) for example in batch)
     ids = torch.stack([pad(example.ids, (0, longest - len(example.ids))) for example in batch])
     positions = torch.stack([pad(one.positions, (0, longest - len(one.ids))) for one in batch], 1)
@@ -91,11 +91,8 @@ def scores(thinker: Qwen3OmniMoeThinkerForConditionalGeneration, batch: list[Exa
         visual_pos_masks=seen if shown else None,
         deepstack_visual_embeds=deep,
     ).last_hidden_state
-    starts = torch.tensor([example.start for example in batch])
-    ends = torch.tensor([len(example.ids) for example in batch])
-    at = torch.arange(longest)
-    wanted = (at >= starts[:, None]) & (at < ends[:, None])
-    return thinker.lm_head(hidden[:, :-1][wanted[:, 1:]]), ids[wanted]
+    said = torch.stack([pad(example.said, (0, longest - len(example.said))) for example in batch])
+    return thinker.lm_head(hidden[:, :-1][said[:, 1:]]), ids[said]
 
 
 KINDS = ("audio", "image", "video")
@@ -109,7 +106,7 @@ def drawn(world: World, step: int) -> list[list[Conversation]]:
     if kind == "hearing":
         media = [world.hearing(rng) for _ in range(16)]
     elif kind == "seeing":
-        media = [world.seeing(rng, small=rng.random() < 0.8) for _ in range(14)]
+        media = [world.seeing(rng, small=rng.random() < 0.8, questions=3) for _ in range(14)]
     else:
         media = [world.watching(rng) for _ in range(10)]
     return [texts, media]
@@ -206,7 +203,7 @@ def rates(thinker: Qwen3OmniMoeThinkerForConditionalGeneration, examples: list[E
         for i in range(0, len(group), 24):
             batch = group[i : i + 24]
             found, wanted = scores(thinker, batch)
-            good = (found.argmax(-1) == wanted).split([len(example.ids) - example.start for example in batch])
+            good = (found.argmax(-1) == wanted).split([int(example.said.sum()) for example in batch])
             for example, each in zip(batch, good, strict=True):
                 media = "+".join(sorted({item.kind for item in example.items})) or "text"
                 for name in (example.task, f"[{media}]"):

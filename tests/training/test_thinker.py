@@ -1,12 +1,13 @@
 """What the thinker is trained on is what it is asked when it serves."""
 
 import random
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-from training.examples import World, processor, read
+from training.examples import Conversation, World, processor, read
 from training.loop import Checkpoint, train
 from training.senses import WORDS, Ear, disguised, spelled
 from training.sounds import RATE, Clip
@@ -30,10 +31,15 @@ def world(reader):
     return World(reader, [Clip(one, "espeak", noise) for one in words])
 
 
+def whole(conversation: Conversation) -> list[dict]:
+    return [*conversation.messages, {"role": "assistant", "content": conversation.answer}]
+
+
 @torch.no_grad()
-@pytest.mark.parametrize("kind", ["text", "hearing", "seeing", "watching"])
+@pytest.mark.parametrize("kind", ["text", "hearing", "seeing", "watching", "asking again"])
 def test_a_batch_scores_as_the_model_itself_does(kind: str, reader, thinker, world) -> None:
-    conversations = [getattr(world, kind)(random.Random(seed)) for seed in range(3)]
+    draw = partial(world.seeing, questions=3) if kind == "asking again" else getattr(world, kind)
+    conversations = [draw(random.Random(seed)) for seed in range(3)]
     batch = [read(conversation, reader) for conversation in conversations]
     found, right = scores(thinker, batch)
     wanted = []
@@ -50,9 +56,10 @@ def test_a_batch_scores_as_the_model_itself_does(kind: str, reader, thinker, wor
             return_tensors="pt",
         )
         assert inputs["input_ids"][0].tolist() == example.ids.tolist()
-        wanted.append(thinker(**inputs).logits[0, example.start - 1 : -1])
+        wanted.append(thinker(**inputs).logits[0, :-1][example.said[1:]])
     torch.testing.assert_close(found, torch.cat(wanted), atol=2e-4, rtol=1e-3)
-    assert reader.tokenizer.decode(right, skip_special_tokens=True) == "".join(one.answer for one in conversations)
+    answers = [message["content"] for one in conversations for message in whole(one) if message["role"] == "assistant"]
+    assert reader.tokenizer.decode(right) == "".join(f"{answer}<|im_end|>" for answer in answers)
 
 
 def test_an_ear_has_a_score_for_every_row(thinker) -> None:
