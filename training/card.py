@@ -11,7 +11,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from training.assemble import SHIPPED
+from training import shipped
 from training.evaluate import Results, page
 
 PAGE = Path(__file__).parent.parent / "docs" / "demo.md"
@@ -57,7 +57,7 @@ def _parameters(file: Path) -> int:
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m training card", description=__doc__.split("\n")[0])
     parser.add_argument("results", type=Path, help="what scripts/evaluate-demo --output has written")
-    parser.add_argument("--checkpoint", type=Path, default=SHIPPED, metavar="DIR", help="(default: %(default)s)")
+    parser.add_argument("--checkpoint", type=Path, default=shipped.WEIGHTS, metavar="DIR", help="(default: %(default)s)")
     options = parser.parse_args(arguments)
     results = Results.read(options.results)
     (options.checkpoint / "README.md").write_text(card(results, options.checkpoint))
