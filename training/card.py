@@ -57,7 +57,9 @@ def _parameters(file: Path) -> int:
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m training card", description=__doc__.split("\n")[0])
     parser.add_argument("results", type=Path, help="what scripts/evaluate-demo --output has written")
-    parser.add_argument("--checkpoint", type=Path, default=shipped.WEIGHTS, metavar="DIR", help="(default: %(default)s)")
+    parser.add_argument(
+        "--checkpoint", type=Path, default=shipped.WEIGHTS, metavar="DIR", help="(default: %(default)s)"
+    )
     options = parser.parse_args(arguments)
     results = Results.read(options.results)
     (options.checkpoint / "README.md").write_text(card(results, options.checkpoint))
