@@ -1,14 +1,15 @@
 """A frame of speech as codes: the encoder that only training needs.
 
-Three groups spell the synthesiser's phones exactly, one tells the pitch, and the rest what is left of the spectrum once
-phones and pitch are known: a residual quantiser (Zeghidour et al. 2021, "SoundStream", section III.C), each stage of
-which is k-means. That the first codes of a frame be about content is from Zhang et al. 2023, "SpeechTokenizer"; here
-the synthesiser itself says what it is saying. A talker has little to guess of such codes, and a decoder can be taught
-before there is a talker.
+Three groups spell the synthesiser's phones exactly, one tells where the voice's pulses are, and the rest what is left
+of the spectrum once these are known: a residual quantiser (Zeghidour et al. 2021, "SoundStream", section III.C), each
+stage of which is k-means. That the first codes of a frame be about content is from Zhang et al. 2023,
+"SpeechTokenizer"; here the synthesiser itself says what it is saying. A talker has little to guess of such codes, and a
+decoder can be taught before there is a talker.
 
-Every voice has its own half of the pitch codes, so each frame tells whose it is.
+Every voice has its own half of the codes for pulses, so each frame tells whose it is.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,13 +33,11 @@ PHONES = NAMES.split(" ")
 MOMENTS = 8
 """In which a frame's phones are looked at, 10 ms each."""
 SPELLING = 3
-"""Groups that spell phones; then comes pitch."""
+"""Groups that spell phones; then come pulses."""
 
 STEPS = 4
-"""In which a frame's pitch and spectrum are looked at, 20 ms each."""
+"""In which a frame's voice and spectrum are looked at, 20 ms each."""
 HOP = FRAME // STEPS
-HIGHEST, LOWEST = 320, 60
-"""Hertz, of pitch."""
 BANDS = 40
 BESIDE = 6
 """Moments on both sides of a frame whose phones say what its spectrum is likely to be."""
@@ -77,41 +76,24 @@ def spelled(labels: Tensor) -> Tensor:
     return torch.stack([3 * last + when, middle, MOMENTS * began + before_began], 1)
 
 
-def pitch(waveform: Tensor) -> tuple[Tensor, Tensor]:
-    """(frames * 1920,) -> logarithm of Hertz, and whether there is a voice at all: (frames, STEPS) each.
+def beats(waveform: Tensor, hertz: float) -> Tensor:
+    """(frames * 1920,) -> (frames, STEPS, 3): whether there is a voice of so many Hertz, and the sine and cosine of
+    where its fundamental is; all nought where there is none.
 
-    The highest peak of the autocorrelation, of those nearly as high the one with the shortest lag; where there is no
-    voice, on a line between where there is.
+    There is one where the sound is like itself one period later.
     """
-    window = 4 * HOP
-    pieces = F.pad(waveform, (window // 2 - HOP // 2, window // 2)).unfold(0, window, HOP)[: len(waveform) // HOP]
-    pieces = (pieces - pieces.mean(1, keepdim=True)) * torch.hann_window(window)
-    power = torch.fft.rfft(pieces, 2 * window).abs().square()
-    shape = torch.fft.irfft(torch.fft.rfft(torch.hann_window(window), 2 * window).abs().square())[:window]
-    likeness = torch.fft.irfft(power)[:, :window] / (shape / shape[0])
-    likeness = likeness / (likeness[:, :1] + 1e-3)
-    lags = torch.arange(SAMPLE_RATE // HIGHEST, SAMPLE_RATE // LOWEST)
-    inside = likeness[:, lags]
-    peak = (inside >= likeness[:, lags - 1]) & (inside >= likeness[:, lags + 1])
-    inside = torch.where(peak, inside, -1.0)
-    best = inside.amax(1)
-    first = (inside > 0.85 * best[:, None]).float().argmax(1)
-    voiced = (best > 0.5) & (pieces.square().mean(1) > 1e-6)
-    value = torch.log(SAMPLE_RATE / lags[first].float())
-    return _bridged(value, voiced).view(-1, STEPS), voiced.view(-1, STEPS)
-
-
-def _bridged(value: Tensor, known: Tensor) -> Tensor:
-    """Where it is not known, on a line between where it is."""
-    where = known.nonzero()[:, 0]
-    if not len(where):
-        return torch.full_like(value, torch.log(torch.tensor(120.0)))
-    at = torch.arange(len(value))
-    right = torch.searchsorted(where, at).clamp_max(len(where) - 1)
-    left = (right - (where[right] > at).long()).clamp_min(0)
-    a, b = where[left], where[right]
-    share = ((at - a) / (b - a).clamp_min(1)).clamp(0, 1)
-    return torch.lerp(value[a], value[b], share)
+    window, period = 2 * HOP, round(SAMPLE_RATE / hertz)
+    padded = F.pad(waveform, (window // 4, window + period))
+    pieces = padded.unfold(0, window + period, HOP)[: len(waveform) // HOP]
+    now, later = pieces[:, :window], pieces[:, period:]
+    power = (now.square().mean(1) * later.square().mean(1)).sqrt()
+    voiced = ((now * later).mean(1) > 0.5 * power) & (power > 1e-6)
+    turns = hertz * torch.arange(HOP * len(pieces)).unfold(0, HOP, HOP)[:, :1] / SAMPLE_RATE
+    angles = 2 * math.pi * (turns + hertz * (torch.arange(window) - window // 4) / SAMPLE_RATE)
+    seen = now * torch.hann_window(window)
+    sine, cosine = (seen * angles.sin()).sum(1), (seen * angles.cos()).sum(1)
+    size = torch.hypot(sine, cosine) + 1e-6
+    return (torch.stack([torch.ones_like(size), sine / size, cosine / size], 1) * voiced[:, None]).view(-1, STEPS, 3)
 
 
 class Encoder(nn.Module):
@@ -120,8 +102,8 @@ class Encoder(nn.Module):
     def __init__(self, groups: int, size: int):
         super().__init__()
         self.mel = LogMel(1024, HOP, BANDS)
-        context = len(PHONES) * (MOMENTS + 2 * BESIDE) + 2 * STEPS + 1
-        self.pitches = nn.Buffer(torch.zeros(len(VOICES), size // len(VOICES), 2 * STEPS))
+        context = len(PHONES) * (MOMENTS + 2 * BESIDE) + 3 * STEPS + 1
+        self.beats = nn.Buffer(torch.zeros(len(VOICES), size // len(VOICES), 3 * STEPS))
         self.likely = nn.Buffer(torch.zeros(len(VOICES), context, BANDS * STEPS))
         self.left = nn.Buffer(torch.zeros(groups - SPELLING - 1, size, BANDS * STEPS))
 
@@ -131,9 +113,9 @@ class Encoder(nn.Module):
         left = []
         for voice, name in enumerate(VOICES):
             own = [u for u in utterances if u.voice == name]
-            seen = [self._tune(torch.from_numpy(u.waveform)) for u in own]
-            self.pitches[voice] = k_means(_some(torch.cat(seen)), self.pitches.shape[1])
-            given = torch.cat([self._given(u, tune) for u, tune in zip(own, seen, strict=True)])
+            seen = [_beats(u) for u in own]
+            self.beats[voice] = k_means(_some(torch.cat(seen)), self.beats.shape[1])
+            given = torch.cat([self._given(u, beat) for u, beat in zip(own, seen, strict=True)])
             spectra = torch.cat([self._spectrum(torch.from_numpy(u.waveform)) for u in own])
             square = given.T @ given + 10 * torch.eye(given.shape[1])
             self.likely[voice] = torch.linalg.solve(square, given.T @ spectra)
@@ -147,29 +129,29 @@ class Encoder(nn.Module):
     def forward(self, utterance: Utterance) -> Tensor:
         """Codes (frames, groups)."""
         waveform, voice = torch.from_numpy(utterance.waveform), list(VOICES).index(utterance.voice)
-        tune = self._tune(waveform)
-        spelling = spelled(held(utterance.phones, len(tune)))
-        sung = torch.cdist(tune, self.pitches[voice]).argmin(1) + voice * self.pitches.shape[1]
-        rest, codes = self._spectrum(waveform) - self._given(utterance, tune) @ self.likely[voice], []
+        beat = _beats(utterance)
+        spelling = spelled(held(utterance.phones, len(beat)))
+        beaten = torch.cdist(beat, self.beats[voice]).argmin(1) + voice * self.beats.shape[1]
+        rest, codes = self._spectrum(waveform) - self._given(utterance, beat) @ self.likely[voice], []
         for rows in self.left:
             codes.append(torch.cdist(rest, rows).argmin(1))
             rest = rest - rows[codes[-1]]
-        return torch.cat([spelling, torch.stack([sung, *codes], 1)], 1)
+        return torch.cat([spelling, torch.stack([beaten, *codes], 1)], 1)
 
-    def _tune(self, waveform: Tensor) -> Tensor:
-        """(frames, 2 * STEPS): pitch, of which a semitone is 1, and voice."""
-        value, voiced = pitch(waveform)
-        return torch.cat([value * 12 / 0.6931, 2.0 * voiced], 1)
-
-    def _given(self, utterance: Utterance, tune: Tensor) -> Tensor:
-        """(frames, context): the phones around, the pitch, and one."""
-        marks = F.one_hot(held(utterance.phones, len(tune), BESIDE), len(PHONES)).float().flatten(1)
-        return torch.cat([marks, tune / 12, torch.ones(len(tune), 1)], 1)
+    def _given(self, utterance: Utterance, beat: Tensor) -> Tensor:
+        """(frames, context): the phones around, the voice, and one."""
+        marks = F.one_hot(held(utterance.phones, len(beat), BESIDE), len(PHONES)).float().flatten(1)
+        return torch.cat([marks, beat, torch.ones(len(beat), 1)], 1)
 
     def _spectrum(self, waveform: Tensor) -> Tensor:
         """(frames, bands * STEPS)"""
         bands = self.mel(waveform[None])[0, :, : len(waveform) // HOP].clamp_min(-7)
         return bands.T.reshape(-1, STEPS * BANDS)
+
+
+def _beats(utterance: Utterance) -> Tensor:
+    """(frames, 3 * STEPS)"""
+    return beats(torch.from_numpy(utterance.waveform), VOICES[utterance.voice].heard).flatten(1)
 
 
 def _some(rows: Tensor, count: int = 30_000) -> Tensor:

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -22,20 +23,35 @@ from training.sentences import closed, opened
 
 @dataclass(frozen=True)
 class Teacher:
-    """A voice of flite's, and how much slower than usual it speaks."""
+    """A voice of flite's that keeps its pitch.
+
+    Its pulses are where they would be if it had never fallen silent, and so many of them fit into a frame that every
+    frame is cut from the same row. A decoder that is judged by spectra has no other way to know where they are, and
+    would make noise of what they excite.
+    """
 
     voice: str
-    stretch: float = 1.0
+    stretch: float
+    """How much longer than usual everything takes, before `speed`."""
+    pitch: float
+    """Hertz, before `speed`: a multiple of 100, as flite sets its pulses anew every 5 ms."""
+    speed: Fraction = Fraction(1)
+    """Of playing it: one throat is longer than another."""
+
+    @property
+    def heard(self) -> float:
+        """Hertz that one hears."""
+        return self.pitch * float(self.speed)
 
 
-VOICES = {"chelsie": Teacher("slt", 1.15), "ethan": Teacher("rms")}
+VOICES = {"chelsie": Teacher("slt", 1.15, 200), "ethan": Teacher("slt", 0.95, 100, Fraction(7, 8))}
 """Ours, and whose sound each learns."""
 
 SAMPLE_RATE, FRAME = 24_000, 1920
 BEFORE, AFTER = 0.04, 0.16
-"""Seconds of near silence that are left in front of the words and behind them."""
+"""Seconds of near silence that are left in front of the words, at least, and behind them."""
 
-UTTERANCES = 18_000
+UTTERANCES = 9_000
 DOMAIN = 0.7
 """Share of the utterances that are the domain's; the others are open English."""
 
@@ -64,21 +80,25 @@ def say(text: str, teacher: Teacher) -> tuple[np.ndarray, Phones]:
     if shutil.which("flite") is None:
         raise MissingTool("the synthesiser flite", "flite")
     with tempfile.NamedTemporaryFile(suffix=".wav") as file:
-        command = ["flite", "-voice", teacher.voice, "--setf", f"duration_stretch={teacher.stretch}", "-psdur"]
-        told = subprocess.run([*command, "-t", text, "-o", file.name], check=True, capture_output=True, text=True)
+        shape = {"duration_stretch": teacher.stretch, "int_f0_target_mean": teacher.pitch, "int_f0_target_stddev": 0}
+        settings = [word for name, value in shape.items() for word in ("--setf", f"{name}={value}")]
+        command = ["flite", "-voice", teacher.voice, *settings, "-psdur", "-t", text, "-o", file.name]
+        told = subprocess.run(command, check=True, capture_output=True, text=True)
         sound, sample_rate = soundfile.read(file.name, dtype="float32")
-    phones = [(phone, float(end)) for phone, end in (item.split(":") for item in told.stdout.split())]
-    return resample_poly(sound, SAMPLE_RATE, sample_rate).astype(np.float32), phones
+    ends = (item.split(":") for item in told.stdout.split())
+    phones = [(phone, float(end) / float(teacher.speed)) for phone, end in ends]
+    ratio = Fraction(SAMPLE_RATE, sample_rate) / teacher.speed
+    return resample_poly(sound, ratio.numerator, ratio.denominator).astype(np.float32), phones
 
 
 def trimmed(sound: np.ndarray, phones: Phones) -> tuple[np.ndarray, Phones]:
-    """Without the silence at both ends but for BEFORE and AFTER, filled up to whole frames of 1,920 samples."""
+    """Without the frames of 1,920 samples that are silent at both ends but for BEFORE and AFTER."""
     loud = np.flatnonzero(np.abs(sound) > 0.01)
-    before, after = round(BEFORE * SAMPLE_RATE), round(AFTER * SAMPLE_RATE)
     if len(loud):
-        sound = np.pad(sound, (before, after))[loud[0] : loud[-1] + before + after]
-        later = BEFORE - float(loud[0]) / SAMPLE_RATE
-        phones = [(phone, round(end + later, 3)) for phone, end in phones]
+        begin = max(0, loud[0] - round(BEFORE * SAMPLE_RATE)) // FRAME * FRAME
+        end = loud[-1] + round(AFTER * SAMPLE_RATE)
+        sound = np.pad(sound, (0, max(0, end - len(sound))))[begin:end]
+        phones = [(phone, round(end - float(begin) / SAMPLE_RATE, 3)) for phone, end in phones]
     return np.pad(sound, (0, -len(sound) % FRAME)), phones
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from training.clusters import k_means
-from training.codes import HIGHEST, LOWEST, MOMENTS, PHONES, STEPS, Encoder, held, pitch, spelled
-from training.speech import FRAME, SAMPLE_RATE, VOICES, Utterance
+from training.codes import MOMENTS, PHONES, STEPS, Encoder, beats, held, spelled
+from training.speech import FRAME, SAMPLE_RATE, VOICES, Utterance, trimmed
 
 SIZE = 128
 
@@ -45,20 +45,30 @@ def test_a_spelling_tells_every_moment_of_up_to_three_phones() -> None:
     assert torch.stack(found).equal(labels)
 
 
-def test_pitch_is_that_of_a_voice_and_goes_on_where_there_is_none() -> None:
+def test_beats_are_where_a_voice_of_that_pitch_has_its_pulses() -> None:
     time = torch.arange(10 * FRAME) / SAMPLE_RATE
-    for hertz in (80.0, 130.0, 210.0):
-        phase = 2 * math.pi * hertz * time
-        sound = 0.1 * sum(torch.cos(n * phase) / n for n in range(1, 8))
-        sound[4 * FRAME : 6 * FRAME] = 1e-4 * torch.randn(2 * FRAME)
-        value, voiced = pitch(sound)
-        assert value.shape == voiced.shape == (10, STEPS)
-        assert voiced[1:3].all()
-        assert not voiced[4:6].flatten()[2:-2].any()
-        torch.testing.assert_close(value[1:9].exp(), torch.full((8, STEPS), hertz), rtol=0.03, atol=0)
-    value, voiced = pitch(torch.zeros(FRAME))
-    assert not voiced.any()
-    assert ((value.exp() > LOWEST) & (value.exp() < HIGHEST)).all()
+    for hertz in (87.5, 200.0):  # so many periods fit into a frame
+        for shift in (0.0, 0.25, 0.5):
+            sound = sum(torch.cos(2 * math.pi * n * (hertz * time - shift)) / n for n in range(1, 8)) / 10
+            sound[4 * FRAME : 6 * FRAME] = 1e-4 * torch.randn(2 * FRAME)
+            found = beats(sound, hertz)
+            assert found.shape == (10, STEPS, 3)
+            assert found[4:6].flatten(0, 1)[2:-2].eq(0).all()
+            turn = 2 * math.pi * shift
+            wanted = torch.tensor([1.0, math.sin(turn), math.cos(turn)]).expand(2, STEPS, 3)
+            torch.testing.assert_close(found[1:3], wanted, atol=0.05, rtol=0)
+            torch.testing.assert_close(found[7:9], wanted, atol=0.05, rtol=0)
+    assert beats(sound, 130.0)[1:3, :, 0].mean() < 0.5
+    assert beats(torch.zeros(FRAME), 200.0).eq(0).all()
+
+
+def test_a_sound_that_is_trimmed_keeps_its_place_in_its_frames() -> None:
+    sound = np.zeros(9 * FRAME + 100, np.float32)
+    sound[2 * FRAME + 1000 : 5 * FRAME] = 0.5
+    found, phones = trimmed(sound, [("pau", 0.2), ("aa", 0.4)])
+    assert len(found) % FRAME == 0
+    assert np.array_equal(found[: 3 * FRAME], sound[2 * FRAME : 5 * FRAME])
+    assert phones == [("pau", 0.04), ("aa", 0.24)]
 
 
 def test_codes_tell_the_voice_and_what_phones_do_not() -> None:
