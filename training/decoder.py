@@ -33,7 +33,7 @@ PEAK_RATE = 1e-3
 PIECES, CONTEXT, FRAMES = 3, 36, 12
 """Pieces of a step; frames of a piece that the transformer sees; and of these, frames that become sound."""
 
-UTTERANCES = 4000
+UTTERANCES = 1500
 """Of which the talker guesses codes."""
 
 
