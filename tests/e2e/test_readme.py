@@ -22,6 +22,12 @@ def at(server: Server, text: str) -> str:
     return text.replace("localhost:8000", f"localhost:{server.port}")
 
 
+@pytest.fixture(scope="module")
+def server(trained_server: Server) -> Server:
+    """What the page's first command starts."""
+    return trained_server
+
+
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     """Somewhere to write to, from where the README's relative paths are right."""
@@ -30,7 +36,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def test_the_readme_is_what_these_tests_run():
-    assert COMMANDS == ["scripts/serve", "scripts/test"]  # the one started this server, the other runs this test
+    assert COMMANDS == ["scripts/serve", "scripts/test"]  # the one started the server, the other runs this test
     assert len(CURL) == 3
     assert len(PYTHON) == 1
 

@@ -1,0 +1,188 @@
+"""The trained demo model, as a newcomer meets it: asked by voice about a picture, it answers aloud, and a recogniser
+that knows nothing of it understands the answer.
+
+`scripts/test -m slow tests/e2e/test_trained.py` asks about many pictures.
+"""
+
+import base64
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openai
+import pytest
+from safetensors import safe_open
+from transformers import Qwen3OmniMoeForConditionalGeneration
+
+from sglang_omni.benchmark.words import samples, words
+from sglang_omni.media import MediaPolicy
+from sglang_omni.media.audio import decode_audio
+from sglang_omni.models.qwen3_omni.demo.tokenizer import SPECIAL_TOKENS
+from tests.e2e.questions import DATA
+from tests.e2e.server import Server
+from tests.reference import reference_generate, reference_inputs, reference_processor
+from training.dialogue import COLOURS, NUMBERS, SHAPES, picture_answers
+from training.pictures import Picture, picture, png
+from training.recognise import pocketsphinx
+
+QUESTIONS = {"colour": "what_colour.wav", "shape": "what_shape.wav", "number": "how_many.wav"}
+"""What is asked by voice, and the file with the question."""
+
+SENTENCES = {
+    "colour": [f"it is {colour}" for colour in COLOURS],
+    "shape": [f"it is a {shape}" for shape in SHAPES],
+    "number": ["there is one", *(f"there are {number}" for number in NUMBERS[2:6])],
+}
+"""All that can be answered, as the recogniser's grammar."""
+
+CIRCLE = (DATA / "red_circle.png").read_bytes()
+Answer = tuple[str, np.ndarray]
+"""The text, and the sound at 24 kHz in [-1, 1]."""
+
+
+@pytest.fixture(scope="module")
+def client(trained_server: Server) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{trained_server.url}/v1", api_key="none", max_retries=0, timeout=120)
+
+
+def messages(image: bytes, question: str) -> list[dict[str, Any]]:
+    """A picture, and a question that is only heard."""
+    shown = {"url": f"data:image/png;base64,{base64.b64encode(image).decode()}"}
+    spoken = {"data": base64.b64encode((DATA / question).read_bytes()).decode(), "format": "wav"}
+    content = [{"type": "image_url", "image_url": shown}, {"type": "input_audio", "input_audio": spoken}]
+    return [{"role": "user", "content": content}]
+
+
+def ask(client: openai.OpenAI, asked: list[dict[str, Any]], voice: str = "chelsie") -> Answer:
+    """The whole answer at once."""
+    audio: Any = {"voice": voice, "format": "pcm16"}
+    answer = client.chat.completions.create(
+        model="qwen3-omni", messages=asked, modalities=["text", "audio"], audio=audio, temperature=0, max_tokens=60
+    )
+    message = answer.choices[0].message
+    return message.content, sound(base64.b64decode(message.audio.data))
+
+
+def ask_streamed(client: openai.OpenAI, asked: list[dict[str, Any]], voice: str = "chelsie") -> Answer:
+    audio: Any = {"voice": voice, "format": "pcm16"}
+    stream = client.chat.completions.create(
+        model="qwen3-omni",
+        messages=asked,
+        modalities=["text", "audio"],
+        audio=audio,
+        temperature=0,
+        max_tokens=60,
+        stream=True,
+    )
+    text, pcm = "", b""
+    for chunk in stream:
+        delta = chunk.choices[0].delta if chunk.choices else None
+        text += (delta and delta.content) or ""
+        pcm += base64.b64decode((getattr(delta, "audio", None) or {}).get("data", ""))
+    return text, sound(pcm)
+
+
+def sound(pcm: bytes) -> np.ndarray:
+    return np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
+
+
+def understood(answer: np.ndarray, sentences: list[str]) -> str:
+    """Which of the sentences a recogniser hears."""
+    return pocketsphinx(sentences)(samples((answer * 32767).astype("<i2").tobytes(), 24_000))
+
+
+def test_it_is_what_a_server_serves_that_is_given_no_model(trained_server: Server, trained: Path):
+    assert str(trained) in trained_server.output()
+
+
+@pytest.mark.parametrize("asking", [ask, ask_streamed])
+def test_it_answers_a_spoken_question_about_a_picture_aloud(client: openai.OpenAI, asking: Callable[..., Answer]):
+    text, answer = asking(client, messages(CIRCLE, "what_colour.wav"))
+    assert text == "It is red."
+    assert understood(answer, SENTENCES["colour"]) == "it is red"
+
+
+def test_what_is_streamed_is_the_whole_answer(client: openai.OpenAI):
+    asked = messages(CIRCLE, "what_shape.wav")
+    (text, answer), (streamed_text, streamed) = ask(client, asked), ask_streamed(client, asked)
+    assert text == streamed_text
+    assert np.array_equal(answer, streamed)
+
+
+@pytest.mark.parametrize("voice", ["chelsie", "ethan", "aiden"])
+def test_every_voice_reads_numbers_so_that_they_are_understood(client: openai.OpenAI, voice: str):
+    spoken = client.audio.speech.create(
+        model="qwen3-omni",
+        input="Seven, two, nine, four.",
+        voice=voice,
+        response_format="pcm",
+        extra_body={"temperature": 0},
+    )
+    any_digits = [f"({' | '.join(NUMBERS[:10])})+"]
+    assert understood(sound(spoken.content), any_digits) == "seven two nine four"
+
+
+def test_the_answer_is_transformers(client: openai.OpenAI, trained: Path):
+    """Text and waveform of a greedy answer."""
+    text, answer = ask(client, messages(CIRCLE, "what_colour.wav"), "ethan")
+    heard = decode_audio((DATA / "what_colour.wav").read_bytes(), MediaPolicy(), "question")
+    asked = [{"role": "user", "content": [{"type": "image"}, {"type": "audio"}]}]
+    inputs = reference_inputs(trained, asked, images=[image_of(CIRCLE)], audio=[heard])
+    truth = reference_generate(trained, inputs, voice="ethan", talker_repetition_penalty=1.0)
+    assert text == reference_processor(trained).tokenizer.decode(truth.text_ids, skip_special_tokens=True)
+    assert len(answer) == len(truth.waveform)
+    np.testing.assert_allclose(answer, truth.waveform, atol=1e-3)
+
+
+def image_of(file: bytes) -> Any:
+    import io
+
+    from PIL import Image
+
+    return Image.open(io.BytesIO(file)).convert("RGB")
+
+
+def test_transformers_finds_exactly_the_weights_it_expects(trained: Path):
+    _, info = Qwen3OmniMoeForConditionalGeneration.from_pretrained(trained, output_loading_info=True)
+    assert not any(info.values()), info
+
+
+def test_the_weights_are_small(trained: Path):
+    files = list(trained.glob("*.safetensors"))
+    assert sum(file.stat().st_size for file in files) <= 40_000_000
+    for file in files:
+        with safe_open(file, "pt") as tensors:
+            assert {tensors.get_slice(name).get_dtype() for name in tensors.keys()} == {"BF16"}  # noqa: SIM118
+    assert (trained / "README.md").exists()
+
+
+def test_special_tokens_are_what_the_config_says(trained: Path):
+    tokenizer = reference_processor(trained).tokenizer
+    ids = [tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS]
+    assert ids == list(range(len(tokenizer) - len(SPECIAL_TOKENS), len(tokenizer)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("voice", ["chelsie", "ethan"])
+@pytest.mark.parametrize("kind", QUESTIONS)
+def test_it_is_right_and_understood_about_most_pictures(client: openai.OpenAI, kind: str, voice: str):
+    dice = random.Random(f"{kind} {voice}")
+    wrong = []
+    for turn in range(30):
+        seen = draw(dice, alone=kind != "number")
+        expected = picture_answers(seen.colour, seen.shape, seen.number)[kind]
+        asking = ask_streamed if turn % 2 else ask
+        text, answer = asking(client, messages(png(seen.image), QUESTIONS[kind]), voice)
+        heard = understood(answer, SENTENCES[kind])
+        if text != expected or words(heard) != words(expected):
+            wrong.append((expected, text, heard))
+    assert len(wrong) <= 3, wrong
+
+
+def draw(dice: random.Random, alone: bool) -> Picture:
+    """A new picture, of one object or of up to five."""
+    while (seen := picture(dice)).number != 1 and alone:
+        pass
+    return seen
