@@ -84,10 +84,10 @@ DRAWING = {
 TRAINED_DRAWING = {
     "do_sample": True,
     "temperature": 0.1,
-    "talker_temperature": 0.4,
+    "talker_temperature": 0.2,
     "talker_top_k": 20,
     "talker_repetition_penalty": 1.0,
-    "code_predictor_temperature": 0.4,
+    "code_predictor_temperature": 0.2,
     "talker_max_new_tokens": 256,
     "talker_max_text_length": 120,
 }
