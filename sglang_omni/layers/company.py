@@ -3,10 +3,11 @@
 There, libraries choose their algorithm, and so their rounding, by the number of rows, each kind of CPU in its own way.
 Known of products (MKL): fewer than four rows differ from more; with AVX-512 all others agree if the weight is stored by
 input, and up to 16 rows differ if it is stored by output; with AVX2 rows are rounded six at a time, and those left over
-differ; with neither, as on CPUs that are not Intel's, a row of few outputs is rounded by its place among the others
-unless the weight is stored by output. So `law` tries. A convolution (oneDNN) differs by the batch. Elementwise functions (torch) treat the last values
-of a tensor differently unless their number is a multiple of 32, which every checkpoint's widths are. A sampled code
-turns a difference into another code sooner or later, so seeds would hold only for requests that are alone.
+differ; with neither, which is what MKL makes of AMD's, a row of few outputs is rounded by its place among the others
+unless the weight is stored by output. So `law` tries. A convolution (oneDNN) differs by the batch. Elementwise
+functions (torch) treat the last values of a tensor differently unless their number is a multiple of 32, which every
+checkpoint's widths are. A sampled code turns a difference into another code sooner or later, so seeds would hold only
+for requests that are alone.
 """
 
 from collections.abc import Callable
