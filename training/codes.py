@@ -11,6 +11,7 @@ Every voice has its own half of the codes for pulses, so each frame tells whose 
 
 import math
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -172,7 +173,7 @@ def read_encoder(config: Qwen3OmniMoeConfig, work: Path, go_on: bool = False) ->
     code2wav, file = config.code2wav_config, shipped.ENCODER if go_on else work / "encoder.safetensors"
     encoder = Encoder(code2wav.num_quantizers, code2wav.codebook_size)
     if not file.exists():
-        encoder.learn([utterance for utterance, _ in zip(read_speech(work), range(LEARNED_FROM), strict=False)])
+        encoder.learn(list(islice(read_speech(work), LEARNED_FROM)))
         save_file({name: value.half() for name, value in encoder.state_dict().items()}, file)
     encoder.load_state_dict(load_file(file))
     return encoder

@@ -147,7 +147,7 @@ def main(arguments: list[str]) -> None:
     torch.set_num_threads(given.threads)
     config = demo_config(SIZE)
     sounds = [torch.from_numpy(heard.samples.copy()) for heard in read_speech(given.work)]
-    codes = [[spoken.codes] for spoken in encode_speech(config, given.work)]
+    codes = [[spoken.codes] for spoken in encode_speech(config, given.work, given.go_on)]
     decoder = new_decoder(config)
     if given.go_on:
         decoder.load_state_dict(shipped.weights("code2wav"))

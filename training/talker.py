@@ -147,7 +147,7 @@ class Turns:
 def train_talker(config: Qwen3OmniMoeConfig, work: Path, steps: int, go_on: bool = False) -> None:
     """Writes `talker.pt`; goes on where an earlier run was cut off, or with what is shipped."""
     torch.manual_seed(0)
-    spoken = encode_speech(config, work)
+    spoken = encode_speech(config, work, go_on)
     shown, spoken = spoken[-HELD_OUT:], spoken[:-HELD_OUT]
     talker = Qwen3OmniMoeTalkerForConditionalGeneration(config.talker_config)
     initialise(talker)

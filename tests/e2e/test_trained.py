@@ -5,6 +5,7 @@ that knows nothing of it understands the answer.
 """
 
 import base64
+import io
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import openai
 import pytest
+from PIL import Image
 from safetensors import safe_open
 from transformers import Qwen3OmniMoeForConditionalGeneration
 
@@ -137,10 +139,6 @@ def test_the_answer_is_transformers(client: openai.OpenAI, trained: Path):
 
 
 def image_of(file: bytes) -> Any:
-    import io
-
-    from PIL import Image
-
     return Image.open(io.BytesIO(file)).convert("RGB")
 
 
