@@ -306,14 +306,32 @@ def _fill(lines: tuple[str, ...], rng: random.Random, split: Split, **values: st
 
 
 GREETINGS = (
-    (("(hello|hi|hey) (Omni|there|you|my friend|)", "(hello|hi) hello", "(hello|hi) dear Omni"), "Hello."),
-    (("(good morning|a good morning) (Omni|to you|my friend|)",), "Good morning."),
-    (("(good evening|a good evening) (Omni|to you|my friend|)",), "Good evening."),
-    (("(good night|a good night) (Omni|to you|my friend|)",), "Good night."),
-    (("(goodbye|bye|bye bye|see you|see you later|see you soon) (Omni|my friend|now|)",), "Goodbye."),
-    (("(thank you|thanks|many thanks|thank you very much) (Omni|my friend|for that|)",), "You are welcome."),
     (
-        ("(how are you|how do you feel|are you well|are you fine) (today|now|Omni|)", "(hello|hi) how are you (Omni|)"),
+        (
+            "(hello|hi|hey) (Omni|there|you|my friend|)",
+            "(hello|hi) hello",
+            "(hello|hi) dear Omni",
+            "(hello|hi|hey) (again|everyone|dear friend|you there|to you)",
+        ),
+        "Hello.",
+    ),
+    (("(good morning|a good morning|a very good morning) (Omni|to you|my friend|dear friend|)",), "Good morning."),
+    (("(good evening|a good evening|a very good evening) (Omni|to you|my friend|dear friend|)",), "Good evening."),
+    (("(good night|a good night|a very good night) (Omni|to you|my friend|dear friend|)",), "Good night."),
+    (("(goodbye|bye|bye bye|see you|see you later|see you soon) (Omni|my friend|now|)",), "Goodbye."),
+    (
+        (
+            "(thank you|thanks|many thanks|thank you very much) (Omni|my friend|for that|)",
+            "(thank you|thanks) (so much|again|a lot|very much indeed) (Omni|my friend|for that|)",
+        ),
+        "You are welcome.",
+    ),
+    (
+        (
+            "(how are you|how do you feel|are you well|are you fine) (today|now|Omni|)",
+            "(hello|hi) how are you (Omni|)",
+            "(hello|hi|hey) (Omni|there|you|my friend|) (how are you|are you well) (today|)",
+        ),
         "I am fine, thank you.",
     ),
 )
@@ -326,7 +344,8 @@ def _greeting(rng: random.Random, split: Split) -> tuple[str, str]:
 
 NAME_QUESTIONS = (
     "(what is|what's|tell me|say) your name",
-    "who (are you|am I talking to|is this|is speaking)",
+    "who (are you|am I talking to|is this|is speaking|is here|is there|is that|is talking|speaks to me)",
+    "(whose voice is this|who is this voice|who is this speaking)",
     "what (are you called|should I call you|can I call you|do I call you|do they call you)",
     "(do you have|have you) a name",
     "how (are you called|do I call you)",
@@ -413,12 +432,19 @@ AFTER = (
     "(tell me|name|say) the (next <kind>|<kind>) after <a>",
     "what (comes|is|follows|is next) after <a>",
     "(what|which) <kind> follows <a>",
+    "(what|which) <kind> (always follows|directly follows|follows upon|follows on|then follows) <a>",
+    "what (follows|always follows|directly follows|follows right after|follows just after) <a>",
+    "(name|say) (what|the <kind> that) (follows|comes after) <a>",
+    "after <a> (comes|follows) (what|what <kind>|which <kind>)",
 )
 BEFORE = (
     "(what|which) <kind> (comes|is|was|do we have) (before|right before|just before) <a>",
     "(what|which) (is|comes|was) the <kind> before <a>",
     "(tell me|name|say) the <kind> before <a>",
     "what (comes|is|was) before <a>",
+    "what (always comes|comes right|comes just|is just) before <a>",
+    "(name|say) (what|the <kind> that) comes before <a>",
+    "before <a> comes (what|what <kind>|which <kind>)",
 )
 
 
@@ -491,7 +517,9 @@ OPPOSITE = (
     "(what|which word|who) is opposite to <a>",
     "what (does not mean|is not) <a> but the opposite",
     "(<a> is|is <a>) the opposite of (what|which word)",
-    "what is <a> the opposite of",
+    "(what|which word) is <a> the opposite of",
+    "what (would|may|can) <a> be the opposite of",
+    "(what|which word) do you call the opposite of <a>",
     "(tell me|say|give me) the opposite (word|) (to|for) <a>",
 )
 

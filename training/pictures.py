@@ -33,6 +33,8 @@ PAINTS: dict[str, tuple[Colour, int]] = {
 
 SMALLEST, SMALL, LARGEST = 96, 160, 256
 """Pixels of a side."""
+SMALL_SHARE = 0.4
+"""Of the pictures that are learned from: small ones cost half as much."""
 
 
 Places = list[tuple[float, float, float]]

@@ -149,7 +149,7 @@ def teach_eye(
 
     def loss(step: int) -> Tensor:
         rng = random.Random(f"eye {step}")
-        seen = [pictures.picture(rng, small=rng.random() < 0.8) for _ in range(PICTURES)]
+        seen = [pictures.picture(rng, small=rng.random() < pictures.SMALL_SHARE) for _ in range(PICTURES)]
         values, grids = zip(*(patches(one.image, reader) for one in seen), strict=True)
         centres = [_centres(one, grid) for one, grid in zip(seen, grids, strict=True)]
         here, *scores = eye(torch.cat(values), torch.cat(grids))

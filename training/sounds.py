@@ -117,8 +117,8 @@ def clip(said: str, meant: str, voice: str, rng: random.Random, split: Split) ->
     return Clip(meant, voice, _int16(trimmed(synthesise(said, voice, rng, split))))
 
 
-def clips(seed: int = 0, digit_strings: int = 3600, rounds: int = 30) -> list[Clip]:
-    """All clean clips that training uses, some two minutes of two cores; every spoken sentence in `rounds` voices."""
+def clips(seed: int = 0, digit_strings: int = 7200, rounds: int = 60) -> list[Clip]:
+    """All clean clips that training uses, some four minutes of two cores; every spoken sentence in `rounds` voices."""
     rng = random.Random(seed)
     voices, weights = zip(*VOICES["train"], strict=True)
     wanted = [digits(rng) for _ in range(digit_strings)]

@@ -51,8 +51,8 @@ SAMPLE_RATE, FRAME = 24_000, 1920
 BEFORE, AFTER = 0.04, 0.16
 """Seconds of near silence that are left in front of the words, at least, and behind them."""
 
-UTTERANCES = 9_000
-DOMAIN = 0.7
+UTTERANCES = 18_000
+DOMAIN = 0.55
 """Share of the utterances that are the domain's; the others are open English."""
 
 LONGEST = 10.0

@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy, pad
 from transformers import Qwen3OmniMoeProcessor, Qwen3OmniMoeThinkerForConditionalGeneration
 
 from sglang_omni.models.qwen3_omni.demo.config import demo_config
-from training import shipped, sounds
+from training import pictures, shipped, sounds
 from training.embeddings import text_embeddings
 from training.examples import SIZE, Conversation, Example, World, processor, read
 from training.held_out import held_out_clips
@@ -106,7 +106,7 @@ def drawn(world: World, step: int) -> list[list[Conversation]]:
     if kind == "hearing":
         media = [world.hearing(rng) for _ in range(16)]
     elif kind == "seeing":
-        media = [world.seeing(rng, small=rng.random() < 0.8, questions=3) for _ in range(14)]
+        media = [world.seeing(rng, small=rng.random() < pictures.SMALL_SHARE, questions=3) for _ in range(14)]
     else:
         media = [world.watching(rng) for _ in range(10)]
     return [texts, media]
