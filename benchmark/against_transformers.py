@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from sglang_omni.benchmark.processes import cpu_seconds
 from sglang_omni.benchmark.server import serve
 
 QUESTIONS = (
@@ -168,6 +169,20 @@ def stages_at_work(log: str) -> str:
     return f"of an answer alone, {total:.2f} s   {told}: the busier one {max(work.values()) / total:.0%}"
 
 
+COUNTED = 20
+"""Answers alone whose CPU time is taken: the clock of a process has ticks of 10 ms."""
+
+
+def cpu_times(url: str, pid: int, tokens: int) -> str:
+    """CPU time that each process takes for an answer alone."""
+    server, before = Server(url, tokens), cpu_seconds(pid)
+    for _ in range(COUNTED):
+        server.answer(QUESTIONS[0])
+    taken = {name: seconds / COUNTED for name, seconds in (cpu_seconds(pid) - before).items()}
+    told = ", ".join(f"{name} {1000 * seconds:.0f} ms" for name, seconds in sorted(taken.items()))
+    return f"CPU time of an answer alone, {1000 * sum(taken.values()):.0f} ms   {told}"
+
+
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="sgl-omni bench against-transformers", description=__doc__)
     parser.add_argument("--url", help="a running server (default: start one, after transformers is done)")
@@ -197,7 +212,7 @@ def main(arguments: Sequence[str]) -> int:
         print("  starting the server", flush=True)
         with serve(["--model-path", model_path, "--log-level", "info"]) as server:
             alone, together, log = measure_server(server.url, options, server.output)
-            at_work = stages_at_work(log)
+            at_work = stages_at_work(log) + "\n" + cpu_times(server.url, server.process.pid, options.text_tokens)
 
     n = options.concurrency
     pairs = zip(together.answers, reference_row.answers, strict=True)

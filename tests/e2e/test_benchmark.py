@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sglang_omni.benchmark import tap
+from sglang_omni.benchmark.processes import cpu_seconds
 from tests.e2e.server import ROOT, Server
 
 
@@ -19,6 +20,12 @@ def test_against_transformers(server: Server):
     *_, agreement, last = done.stdout.splitlines()
     assert agreement == "same text as transformers: 2 of 2"
     assert re.fullmatch(r"speedup: alone \d+\.\dx, concurrent \d+\.\dx", last)
+
+
+def test_every_process_that_answers_has_its_cpu_time(server: Server):
+    taken = cpu_seconds(server.process.pid)
+    assert {"HTTP", "thinker", "detokenizer", "talker", "code2wav"} <= set(taken)
+    assert all(seconds > 0.1 for seconds in taken.values())
 
 
 @pytest.mark.parametrize("workload", ["chat", "speech", "media"])
