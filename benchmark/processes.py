@@ -1,4 +1,4 @@
-"""Which of a server's processes takes how much CPU time."""
+"""A server's processes, and which of them takes how much CPU time."""
 
 import re
 from collections import Counter
@@ -9,12 +9,17 @@ import psutil
 TITLES = {"sglang::scheduler": "thinker", "sglang::detokenizer": "detokenizer", "media.decoder": "media"}
 
 
+def family(pid: int) -> list[psutil.Process]:
+    """The process and all below it."""
+    return [root := psutil.Process(pid), *root.children(recursive=True)]
+
+
 def cpu_seconds(pid: int) -> Counter[str]:
     """So far, of the process and all below it: of the `thinker`, the `detokenizer`, what decodes `media`, each stage,
     and of `HTTP`, which is the rest: what a request passes through before and after these.
     """
     taken = Counter[str]()
-    for process in (root := psutil.Process(pid), *root.children(recursive=True)):
+    for process in family(pid):
         with suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
             taken[_work(" ".join(process.cmdline()))] += times.user + times.system

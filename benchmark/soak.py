@@ -22,6 +22,7 @@ import psutil
 from sglang_omni.benchmark import machine
 from sglang_omni.benchmark.adapters import SAMPLE_BYTES
 from sglang_omni.benchmark.mix import BAD, DATA, EVENTS, MIX, RATE, STREAM, WHOLE, Answer, Question, ask, pick
+from sglang_omni.benchmark.processes import family
 from sglang_omni.benchmark.server import Server, serve
 from sglang_omni.benchmark.workload import CHATS
 
@@ -39,7 +40,7 @@ OUTCOMES = "equal", "complete", "given up", "refused", "broken"
 def memory(pid: int) -> int:
     """Proportional set size of a process and all below it, in bytes."""
     total = 0
-    for process in (root := psutil.Process(pid), *root.children(recursive=True)):
+    for process in family(pid):
         with suppress(psutil.NoSuchProcess):  # a decoder of media that has ended
             total += process.memory_full_info().pss
     return total
@@ -203,15 +204,15 @@ def end(server: Server) -> list[str]:
     *_, said = server.output().partition("is ready at")
     if faults := said.splitlines()[4:]:
         broken.append("the log has errors: " + " | ".join(faults[:20]))
-    family = [root := psutil.Process(server.process.pid), *root.children(recursive=True)]
-    left = [path for process in family for path in _belongings(process.cmdline())]
+    processes = family(server.process.pid)
+    left = [path for process in processes for path in _belongings(process.cmdline())]
     server.process.send_signal(signal.SIGTERM)
     try:
         if code := server.process.wait(STOP_SECONDS):
             broken.append(f"SIGTERM ended it with exit code {code}")
     except subprocess.TimeoutExpired:
         broken.append(f"it runs {STOP_SECONDS:g} s after SIGTERM")
-    _, alive = psutil.wait_procs(family, timeout=5)
+    _, alive = psutil.wait_procs(processes, timeout=5)
     broken += [f"{process} outlived the server" for process in alive]
     broken += [f"{path} is left" for path in left if path.exists()]
     return broken

@@ -24,8 +24,7 @@ def test_against_transformers(server: Server):
 
 def test_every_process_that_answers_has_its_cpu_time(server: Server):
     taken = cpu_seconds(server.process.pid)
-    assert {"HTTP", "thinker", "detokenizer", "talker", "code2wav"} <= set(taken)
-    assert all(seconds > 0.1 for seconds in taken.values())
+    assert all(taken[name] > 0.1 for name in ("HTTP", "thinker", "detokenizer", "talker", "code2wav")), taken
 
 
 @pytest.mark.parametrize("workload", ["chat", "speech", "media"])
