@@ -11,7 +11,8 @@ TITLES = {"sglang::scheduler": "thinker", "sglang::detokenizer": "detokenizer", 
 
 def family(pid: int) -> list[psutil.Process]:
     """The process and all below it."""
-    return [root := psutil.Process(pid), *root.children(recursive=True)]
+    root = psutil.Process(pid)
+    return [root, *root.children(recursive=True)]
 
 
 def cpu_seconds(pid: int) -> Counter[str]:
