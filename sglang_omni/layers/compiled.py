@@ -1,26 +1,26 @@
 """The arithmetic of a decode step on a CPU, compiled: what torch does in a thousand small operations, in one call.
 
-For few rows, a step of torch is mostly the way from one operation to the next: about 2 microseconds each, as long as a
-small product takes. Here numba compiles what lies between the products, and calls the product of the BLAS library that
-torch itself brings, so that `layers.company.law` holds for it too. Every row is computed as if it were alone. The plain
-reference of each function is the torch layer that its docstring names.
+For few rows, a step of torch is mostly the way from one operation to the next, about 2 microseconds each, and products
+whose library is made for many rows. Here every row is computed as if it were alone, by the same instructions whatever
+its company. The plain reference of each function is the torch layer that its docstring names.
 
-Arrays are float32 and contiguous; weights are as `matrix` or `Stack` keep them. All compiled functions stand in this
+Arrays are float32 and contiguous; weights (outputs, inputs) are as `matrix` or `Stack` keep them. All compiled functions stand in this
 file: numba caches each beside its file, and would not see that one it calls has changed in another.
 """
 
-import ctypes
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, NamedTuple
 
 import llvmlite.binding
 import numba
 import numpy
 import torch
+from llvmlite import ir
 from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -31,25 +31,15 @@ Integers = NDArray[numpy.int64]
 
 EXACT = {"contract"}
 SUMS = {"contract", "reassoc", "nsz", "arcp"}  # lets a sum be taken in several lanes
-PRODUCT = "sglang_omni_sgemm"
 MASK = 0xFFFFFFFF
+LANES = 16 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 8
+AHEAD = 1024
+"""Numbers of a weight that are called for before they are needed: memory takes as long to answer."""
+
+FLOAT = ir.FloatType()
+VECTOR = ir.VectorType(FLOAT, LANES)
 PI_HIGH = numpy.float32(201 / 64)  # few bits, so that products with small whole numbers are exact
 PI_LOW = numpy.float32(math.pi - 201 / 64)
-
-
-@cache
-def has_product() -> bool:
-    """Whether a BLAS product could be found, which is then known to compiled code by the name PRODUCT."""
-    try:
-        library = ctypes.CDLL(f"{torch.__path__[0]}/lib/libtorch_cpu.so")
-        address = ctypes.cast(library.sgemm_, ctypes.c_void_p).value
-    except (OSError, AttributeError):
-        return False
-    llvmlite.binding.add_symbol(PRODUCT, address)
-    return True
-
-
-has_product()  # before any code that calls it is loaded from numba's cache
 
 
 def _compiler(fastmath: set[str]) -> Callable[[Callable], Any]:
@@ -63,66 +53,104 @@ def _compiler(fastmath: set[str]) -> Callable[[Callable], Any]:
 
 
 compiled, compiled_sums = _compiler(EXACT), _compiler(SUMS)
-_sgemm: Any = types.ExternalFunction(PRODUCT, types.void(*[types.uintp] * 13))
-
-
-class Shape(NamedTuple):
-    """How products want their rows and weights (`company.Law`)."""
-
-    by_input: bool
-    least: int
-    multiple: int
-
-
-def lawful() -> Shape:
-    return Shape(law().by_input, law().least, law().multiple)
 
 
 def matrix(weight: Tensor) -> Floats:
-    """A weight (..., inputs, outputs) as it lies in memory, which is how `company.stored` keeps it."""
-    weight = weight.detach()
-    return (weight if law().by_input else weight.mT).contiguous().numpy()
+    """A weight (..., inputs, outputs) as (..., outputs, inputs), which is how `multiply` wants it. Where torch's products
+    want it otherwise (`company.Law`), a copy."""
+    return weight.detach().mT.contiguous().numpy()
 
 
 class Stack:
-    """Weights (inputs, outputs) of several layers, one behind the other in memory: as an array for compiled code, and
-    as views of it for torch."""
+    """Weights (inputs, outputs) of several layers: as an array (layers, outputs, inputs) for compiled code, and for torch
+    as views, where its products want no other order."""
 
     def __init__(self, weights: Sequence[Tensor]):
-        by_input = law().by_input
-        stacked = torch.stack([weight if by_input else weight.mT for weight in weights]).contiguous()
+        stacked = torch.stack([weight.mT for weight in weights])
         self.array: Floats = stacked.numpy()
-        self.views = [part if by_input else part.mT for part in stacked]
+        self.views = [part.mT for part in law().stored(stacked)]
+
+
+def _adds_products(rows: int) -> Any:
+    """Of so many rows of x with one of a weight: `adds(x, weight, y, inputs, outputs)`, whose first three are addresses,
+    adds to every `outputs`th number of y. A row is summed in LANES, the same way whatever `rows` is, which is why this
+    is written in LLVM's terms: of loops its optimiser makes sums in the order that it finds best."""
+
+    @intrinsic
+    def adds(typing: Any, x: Any, weight: Any, y: Any, inputs: Any, outputs: Any) -> Any:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, given: Sequence[ir.Value]) -> ir.Value:
+            x, weight, y, inputs, outputs = given
+
+            def function(name: str, result: ir.Type, arguments: Sequence[ir.Type]) -> ir.Function:
+                return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, arguments), name)
+
+            fma = function(f"llvm.fmuladd.v{LANES}f32", VECTOR, [VECTOR] * 3)
+            total = function(f"llvm.vector.reduce.fadd.v{LANES}f32", FLOAT, [FLOAT, VECTOR])
+            prefetch = function("llvm.prefetch.p0", ir.VoidType(), [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3])
+
+            def place(begin: ir.Value, index: ir.Value, kind: ir.Type) -> ir.Value:
+                address = builder.add(begin, builder.mul(index, index.type(4)))
+                return builder.inttoptr(address, kind.as_pointer())
+
+            def load(begin: ir.Value, index: ir.Value) -> ir.Value:
+                vector = builder.load(place(begin, index, VECTOR))
+                vector.align = 4
+                return vector
+
+            sums = [cgutils.alloca_once(builder, VECTOR) for _ in range(rows)]
+            for each in sums:
+                builder.store(VECTOR([0.0] * LANES), each)
+            with cgutils.for_range(builder, builder.sdiv(inputs, inputs.type(LANES))) as loop:
+                at = builder.mul(loop.index, inputs.type(LANES))
+                factor = load(weight, at)
+                ahead = place(weight, builder.add(at, inputs.type(AHEAD)), ir.IntType(8))
+                builder.call(prefetch, [ahead, *map(ir.IntType(32), (0, 3, 1))])
+                for row, each in enumerate(sums):
+                    vector = load(x, builder.add(at, builder.mul(inputs, inputs.type(row))))
+                    builder.store(builder.call(fma, [vector, factor, builder.load(each)]), each)
+            for row, each in enumerate(sums):
+                value = builder.call(total, [FLOAT(0.0), builder.load(each)], fastmath=("reassoc",))
+                output = place(y, builder.mul(outputs, inputs.type(row)), FLOAT)
+                builder.store(builder.fadd(builder.load(output), value), output)
+            return context.get_dummy_value()
+
+        return types.void(*[types.uintp] * 3, *[types.intp] * 2), generate
+
+    return adds
+
+
+_add_8, _add_4, _add_2, _add_1 = map(_adds_products, (8, 4, 2, 1))
 
 
 @compiled
-def multiply(x: Floats, weight: Floats, y: Floats, add: bool, shape: Shape) -> None:
-    """y = x weight, or y += x weight, of x (rows, inputs) and y (rows, outputs); weight is (inputs, outputs) if it is
-    stored by input, else (outputs, inputs). torch.mm, torch.addmm."""
+def multiply(x: Floats, weight: Floats, y: Floats, add: bool) -> None:
+    """y = x weight.T, or y += x weight.T, of x (rows, inputs), weight (outputs, inputs) and y (rows, outputs).
+
+    It reads the weight once, from one end to the other, which is most of what few rows take time for. `torch.mm`.
+    """
     rows, inputs = x.shape
-    outputs = y.shape[1]
-    sizes = numpy.empty(4, numpy.int32)
-    sizes[0], sizes[1], sizes[2], sizes[3] = outputs, rows, inputs, outputs if shape.by_input else inputs
-    factors = numpy.empty(2, numpy.float32)
-    factors[0], factors[1] = 1.0, 1.0 if add else 0.0
-    letters = numpy.empty(2, numpy.uint8)
-    letters[0], letters[1] = 78 if shape.by_input else 84, 78  # N or T, N
-    size, factor, letter = sizes.ctypes.data, factors.ctypes.data, letters.ctypes.data
-    _sgemm(
-        letter,
-        letter + 1,
-        size,
-        size + 4,
-        size + 8,
-        factor,
-        weight.ctypes.data,
-        size + 12,
-        x.ctypes.data,
-        size + 8,
-        factor + 4,
-        y.ctypes.data,
-        size,
-    )
+    outputs = len(weight)
+    if not add:
+        y[:] = 0
+    for output in range(outputs):
+        factors, row = weight.ctypes.data + 4 * output * inputs, 0
+        while row < rows:
+            begin, to = x.ctypes.data + 4 * row * inputs, y.ctypes.data + 4 * (row * outputs + output)
+            if row + 8 <= rows:
+                _add_8(begin, factors, to, inputs, outputs)
+                row += 8
+            elif row + 4 <= rows:
+                _add_4(begin, factors, to, inputs, outputs)
+                row += 4
+            elif row + 2 <= rows:
+                _add_2(begin, factors, to, inputs, outputs)
+                row += 2
+            else:
+                _add_1(begin, factors, to, inputs, outputs)
+                row += 1
+        for i in range(inputs - inputs % LANES, inputs):
+            for row in range(rows):
+                y[row, output] += x[row, i] * weight[output, i]
 
 
 @compiled
@@ -326,15 +354,14 @@ def route(scores: Floats, active: int, normalised: bool, shares: Floats) -> None
 
 
 @compiled
-def mix(x: Floats, shares: Floats, gate_up: Floats, down: Floats, shape: Shape, y: Floats) -> None:
+def mix(x: Floats, shares: Floats, gate_up: Floats, down: Floats, y: Floats) -> None:
     """Adds to y (rows, hidden) what the experts make of x, by each row's shares (rows, experts) of them; gate_up and
     down are (experts, ...). `GroupedExperts`."""
     rows, hidden = y.shape
-    size = down.shape[1] if shape.by_input else down.shape[2]
+    size = down.shape[2]
     chosen = numpy.empty(rows, numpy.int64)
-    most = enough(rows, shape)
-    picked, made = numpy.zeros((most, hidden), numpy.float32), numpy.empty((most, hidden), numpy.float32)
-    wide, inner = numpy.empty((most, 2 * size), numpy.float32), numpy.empty((most, size), numpy.float32)
+    picked, made = numpy.empty((rows, hidden), numpy.float32), numpy.empty((rows, hidden), numpy.float32)
+    wide, inner = numpy.empty((rows, 2 * size), numpy.float32), numpy.empty((rows, size), numpy.float32)
     for expert in range(shares.shape[1]):
         count = 0
         for row in range(rows):
@@ -344,19 +371,12 @@ def mix(x: Floats, shares: Floats, gate_up: Floats, down: Floats, shape: Shape, 
                 count += 1
         if count == 0:
             continue
-        padded = enough(count, shape)
-        multiply(picked[:padded], gate_up[expert], wide[:padded], False, shape)
-        gate(wide[:padded], inner[:padded])
-        multiply(inner[:padded], down[expert], made[:padded], False, shape)
+        multiply(picked[:count], gate_up[expert], wide[:count], False)
+        gate(wide[:count], inner[:count])
+        multiply(inner[:count], down[expert], made[:count], False)
         for i in range(count):
             row = chosen[i]
             y[row] += shares[row, expert] * made[i]
-
-
-@compiled
-def enough(rows: int, shape: Shape) -> int:
-    """`Law.rows`."""
-    return (max(rows, shape.least) + shape.multiple - 1) // shape.multiple * shape.multiple
 
 
 class ExpertLayer(NamedTuple):
@@ -381,41 +401,39 @@ def expert_layer(
     eps: float,
     active: int,
     normalised: bool,
-    shape: Shape,
     cos: Floats,
     sin: Floats,
     cache: Cache,
     pages: Integers,
     positions: Integers,
 ) -> None:
-    """Overwrites x (lawful number of rows, hidden), of which there is a position and pages for the first ones.
-    `DecoderLayer` with `SparseMoe`."""
-    count, rows = len(positions), len(x)
-    normed, dim = numpy.empty_like(x), layer.scale.shape[1]
+    """Overwrites x (rows, hidden). `DecoderLayer` with `SparseMoe`."""
+    rows, dim = len(x), layer.scale.shape[1]
+    normed = numpy.empty_like(x)
     normalise(x, layer.before, eps, normed)
-    width = layer.qkv.shape[1 if shape.by_input else 0]
+    width = layer.qkv.shape[0]
     heads = 2 * len(layer.scale) - width // dim
     qkv = numpy.empty((rows, width // dim, dim), numpy.float32)
-    multiply(normed, layer.qkv, qkv.reshape(rows, width), False, shape)
-    attended = numpy.zeros((rows, heads, dim), numpy.float32)
-    attend(qkv[:count], layer.scale, eps, cos, sin, cache, pages, positions, attended[:count])
-    multiply(attended.reshape(rows, heads * dim), layer.out, x, True, shape)
+    multiply(normed, layer.qkv, qkv.reshape(rows, width), False)
+    attended = numpy.empty((rows, heads, dim), numpy.float32)
+    attend(qkv, layer.scale, eps, cos, sin, cache, pages, positions, attended)
+    multiply(attended.reshape(rows, heads * dim), layer.out, x, True)
 
     normalise(x, layer.after, eps, normed)
-    scores = numpy.empty((rows, layer.router.shape[1 if shape.by_input else 0]), numpy.float32)
-    multiply(normed, layer.router, scores, False, shape)
+    scores = numpy.empty((rows, layer.router.shape[0]), numpy.float32)
+    multiply(normed, layer.router, scores, False)
     experts = len(layer.gate_up)
-    shares = numpy.zeros((count, experts), numpy.float32)
-    route(scores[:count, :experts], active, normalised, shares)
+    shares = numpy.zeros((rows, experts), numpy.float32)
+    route(scores[:, :experts], active, normalised, shares)
     if layer.shared_down.size > 0:
-        size = layer.shared_down.shape[0 if shape.by_input else 1]
+        size = layer.shared_down.shape[1]
         wide, inner = numpy.empty((rows, 2 * size), numpy.float32), numpy.empty((rows, size), numpy.float32)
-        multiply(normed, layer.shared_gate_up, wide, False, shape)
+        multiply(normed, layer.shared_gate_up, wide, False)
         gate(wide, inner)
-        for row in range(count):
+        for row in range(rows):
             inner[row] *= numpy.float32(1) / (numpy.float32(1) + math.exp(-scores[row, experts]))
-        multiply(inner, layer.shared_down, x, True, shape)
-    mix(normed[:count], shares, layer.gate_up, layer.down, shape, x[:count])
+        multiply(inner, layer.shared_down, x, True)
+    mix(normed, shares, layer.gate_up, layer.down, x)
 
 
 @dataclass(frozen=True)
@@ -432,7 +450,7 @@ class Backbone:
     def __call__(self, x: Floats, cos: Floats, sin: Floats, pages: Integers, positions: Integers) -> Floats:
         """As `expert_layer`, of all layers: the normed hidden states (rows of x, hidden). Overwrites x."""
         for layer, kept in zip(self.layers, self.caches, strict=True):
-            of_layer = layer, self.eps, self.active, self.normalised, lawful()
+            of_layer = layer, self.eps, self.active, self.normalised
             expert_layer(x, *of_layer, cos, sin, kept, pages, positions)
         hidden = numpy.empty_like(x)
         normalise(x, self.norm, self.eps, hidden)
@@ -524,22 +542,21 @@ def draw_frame(
     embedding: Floats,
     predictor: PredictorWeights,
     sampling: FrameSampling,
-    shape: Shape,
     slots: Integers,
     steps: Integers,
     codes: Integers,
 ) -> None:
-    """From the backbone's hidden states (lawful number of rows, hidden) all codes (rows, groups) of a frame, the
-    `steps`th of the requests in `slots`. Code 0 is drawn by `head` (hidden, codes)."""
-    count, most, size = len(slots), len(hidden), hidden.shape[1]
+    """From the backbone's hidden states (rows, hidden) all codes (rows, groups) of a frame, the `steps`th of
+    the requests in `slots`. Code 0 is drawn by `head` (hidden, codes)."""
+    count, size = hidden.shape
     groups, dim = predictor.cos.shape
-    width = predictor.qkv.shape[2 if shape.by_input else 1] // dim
+    width = predictor.qkv.shape[1] // dim
     heads = 2 * predictor.scale.shape[1] - width
-    mlp_size = predictor.down.shape[1 if shape.by_input else 2]
+    mlp_size = predictor.down.shape[2]
 
-    logits = numpy.empty((most, len(sampling.suppressed)), numpy.float32)
-    multiply(hidden, head, logits, False, shape)
-    x, heard = numpy.zeros((2 * most, size), numpy.float32), numpy.empty((count, size), numpy.float32)
+    logits = numpy.empty((count, len(sampling.suppressed)), numpy.float32)
+    multiply(hidden, head, logits, False)
+    x, heard = numpy.empty((2 * count, size), numpy.float32), numpy.empty((count, size), numpy.float32)
     for row in range(count):
         slot, values = slots[row], logits[row]
         for code in range(len(values)):
@@ -554,37 +571,38 @@ def draw_frame(
         heard[row] = embedding[code]
         x[2 * row], x[2 * row + 1] = hidden[row], heard[row]
 
-    normed = numpy.empty((2 * most, size), numpy.float32)
-    qkv = numpy.empty((2 * most, width, dim), numpy.float32)
-    attended = numpy.zeros((2 * most, heads, dim), numpy.float32)
-    wide, inner = numpy.empty((2 * most, 2 * mlp_size), numpy.float32), numpy.empty((2 * most, mlp_size), numpy.float32)
-    logits = numpy.empty((most, predictor.embeddings.shape[1]), numpy.float32)
+    normed = numpy.empty((2 * count, size), numpy.float32)
+    qkv = numpy.empty((2 * count, width, dim), numpy.float32)
+    attended = numpy.empty((2 * count, heads, dim), numpy.float32)
+    wide = numpy.empty((2 * count, 2 * mlp_size), numpy.float32)
+    inner = numpy.empty((2 * count, mlp_size), numpy.float32)
+    logits = numpy.empty((count, predictor.embeddings.shape[1]), numpy.float32)
     layers, kv_heads = len(predictor.before), width - heads >> 1
     kept = numpy.empty((layers, count * groups * 2 * kv_heads, dim), numpy.float32)
     owners, positions = numpy.arange(2 * count) // 2, numpy.arange(2 * count) % 2
     for group in range(1, groups):
         if group == 2:  # from here on one row each, where there were two
-            owners, x = numpy.arange(count), x[:most]
+            owners, x = numpy.arange(count), x[:count]
         if group > 1:
             positions = numpy.full(count, group)
         all, cos, sin = len(x), predictor.cos[positions], predictor.sin[positions]
         pages = owners.reshape(-1, 1)
         for layer in range(layers):
             normalise(x, predictor.before[layer], predictor.eps, normed[:all])
-            multiply(normed[:all], predictor.qkv[layer], qkv[:all].reshape(all, -1), False, shape)
+            multiply(normed[:all], predictor.qkv[layer], qkv[:all].reshape(all, -1), False)
             cache = Cache(kept[layer], kept[layer], 2 * kv_heads, kv_heads, groups)
-            rows, own = qkv[: len(positions)], attended[: len(positions)]
-            attend(rows, predictor.scale[layer], predictor.eps, cos, sin, cache, pages, positions, own)
-            multiply(attended[:all].reshape(all, -1), predictor.out[layer], x, True, shape)
+            scale, own = predictor.scale[layer], attended[:all]
+            attend(qkv[:all], scale, predictor.eps, cos, sin, cache, pages, positions, own)
+            multiply(attended[:all].reshape(all, -1), predictor.out[layer], x, True)
             normalise(x, predictor.after[layer], predictor.eps, normed[:all])
-            multiply(normed[:all], predictor.gate_up[layer], wide[:all], False, shape)
+            multiply(normed[:all], predictor.gate_up[layer], wide[:all], False)
             gate(wide[:all], inner[:all])
-            multiply(inner[:all], predictor.down[layer], x, True, shape)
+            multiply(inner[:all], predictor.down[layer], x, True)
         if group == 1:
             for row in range(count):
                 x[row] = x[2 * row + 1]
-        normalise(x[:most], predictor.norm, predictor.eps, normed[:most])
-        multiply(normed[:most], predictor.heads[group - 1], logits, False, shape)
+        normalise(x[:count], predictor.norm, predictor.eps, normed[:count])
+        multiply(normed[:count], predictor.heads[group - 1], logits, False)
         for row in range(count):
             sharpness, top_k, top_p = sampling.residual_parameters[slots[row]]
             chance = uniform(sampling.keys[slots[row]], steps[row], group)
@@ -592,7 +610,6 @@ def draw_frame(
             codes[row, group] = code
             x[row] = predictor.embeddings[group - 1, code]
             heard[row] += x[row]
-        x[count:] = 0
     for row in range(count):
         sampling.heard[slots[row]] = heard[row]
 

@@ -6,7 +6,6 @@ import numpy
 import torch
 from torch import Tensor, nn
 
-from sglang_omni.layers.company import law
 from sglang_omni.layers.compiled import Backbone, Cache, ExpertLayer, Floats, matrix
 
 
@@ -50,7 +49,7 @@ class CompiledDecode:
     def _compile(self) -> None:
         """Before the first request has to wait for it. What it keeps goes to slot 0, which no request is given."""
         hidden, dim = len(self.backbone.norm), self.cos_sin.shape[1]
-        x, turn = numpy.zeros((law().rows(1), hidden), numpy.float32), numpy.zeros((1, dim), numpy.float32)
+        x, turn = numpy.zeros((1, hidden), numpy.float32), numpy.zeros((1, dim), numpy.float32)
         place = numpy.zeros(1, numpy.int64)
         self.backbone(x, turn, turn, place[:, None], place)
 
@@ -65,16 +64,13 @@ class CompiledDecode:
         if not forward_batch.forward_mode.is_decode():
             return self.plain(input_ids, positions, forward_batch, input_embeds, **rest)
         embedded = self.embed(input_ids) if input_embeds is None else input_embeds
-        count, lengths = len(embedded), forward_batch.seq_lens.numpy()
-        x = numpy.zeros((law().rows(count), embedded.shape[1]), numpy.float32)
-        x[:count] = embedded.numpy()
+        lengths = forward_batch.seq_lens.numpy()
         turn = self.cos_sin[positions[0] if positions.ndim == 2 else positions]  # of a word they are equal on all axes
         cos, sin = turn.chunk(2, -1)
         cos, sin = torch.cat((cos, cos), -1).numpy(), torch.cat((-sin, sin), -1).numpy()
         places = self.req_to_token[forward_batch.req_pool_indices, : int(lengths.max())].long().numpy()
-        places[numpy.arange(count), lengths - 1] = forward_batch.out_cache_loc.numpy()
-        hidden = self.backbone(x, cos, sin, places, lengths - 1)
-        return torch.from_numpy(hidden[:count])
+        places[numpy.arange(len(lengths)), lengths - 1] = forward_batch.out_cache_loc.numpy()
+        return torch.from_numpy(self.backbone(embedded.numpy().copy(), cos, sin, places, lengths - 1))
 
 
 def _layer(layer: nn.Module) -> ExpertLayer:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sglang_omni.layers import compiled
 from sglang_omni.layers.cache import ByRow
-from sglang_omni.layers.company import padded
+from sglang_omni.layers.company import Law, padded
 from sglang_omni.layers.compiled import Stack
 from sglang_omni.layers.decoder import Attention, GatedMlp
 from sglang_omni.layers.moe import SparseMoe
@@ -33,24 +33,35 @@ CONFIG = SimpleNamespace(
 )
 
 
-@pytest.fixture(autouse=True)
-def product() -> None:
-    assert compiled.has_product()
-
-
 def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("rows", [1, 3, 8, 33])
-def test_a_product_is_torchs_to_the_bit(rows: int) -> None:
-    weight = Stack([random(HIDDEN, 96)])
-    x = padded(random(rows, HIDDEN, seed=1))
-    y = numpy.ones((len(x), 96), numpy.float32)
-    compiled.multiply(x.numpy(), weight.array[0], y, False, compiled.lawful())
-    assert torch.equal(torch.from_numpy(y), torch.mm(x, weight.views[0]))
-    compiled.multiply(x.numpy(), weight.array[0], y, True, compiled.lawful())
-    torch.testing.assert_close(torch.from_numpy(y), 2 * torch.mm(x, weight.views[0]))
+@pytest.mark.parametrize(("inputs", "outputs"), [(HIDDEN, 96), (256, 5), (48, 130)])
+def test_a_product_is_torchs_and_company_changes_no_bit(inputs: int, outputs: int) -> None:
+    weight, x = random(outputs, inputs), random(33, inputs, seed=1)
+
+    def multiplied(x: Tensor, add: bool = False) -> Tensor:
+        y = torch.ones(len(x), outputs)
+        compiled.multiply(x.numpy(), weight.numpy(), y.numpy(), add)
+        return y
+
+    whole = multiplied(x)
+    torch.testing.assert_close(whole, x @ weight.T, atol=1e-4, rtol=1e-4)
+    assert torch.equal(multiplied(x, add=True), 1 + whole)
+    for begin, end in pairwise([0, 1, 2, 5, 9, 16, 33]):
+        assert torch.equal(multiplied(x[begin:end]), whole[begin:end])
+
+
+@pytest.mark.parametrize("by_input", [True, False])
+def test_a_stack_is_torchs_weights_whatever_order_torch_wants(by_input: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "law", lambda: Law(by_input, 1))
+    weights = [random(HIDDEN, 96, seed=seed) for seed in range(3)]
+    stack = Stack(weights)
+    for weight, view, array in zip(weights, stack.views, stack.array, strict=True):
+        assert torch.equal(view, weight)
+        assert torch.equal(torch.from_numpy(array), weight.T)
+        assert view.is_contiguous() == by_input
 
 
 def test_a_norm_is_torchs() -> None:
@@ -150,7 +161,7 @@ def test_experts_are_torchs_and_company_changes_no_bit(normalised: bool) -> None
         y, shares = torch.zeros_like(x), numpy.zeros((len(x), CONFIG.num_experts), numpy.float32)
         scores = torch.mm(padded(x), moe.router)[: len(x), :-1].contiguous().numpy()
         compiled.route(scores, moe.active, normalised, shares)
-        compiled.mix(x.numpy(), shares, gate_up, down, compiled.lawful(), y.numpy())
+        compiled.mix(x.numpy(), shares, gate_up, down, y.numpy())
         return y
 
     together = mixed(x)

@@ -11,7 +11,6 @@ import numpy
 import torch
 from torch import Tensor
 
-from sglang_omni.layers.company import law, padded
 from sglang_omni.layers.compiled import (
     Backbone,
     Cache,
@@ -21,7 +20,6 @@ from sglang_omni.layers.compiled import (
     PredictorWeights,
     Stack,
     draw_frame,
-    lawful,
     matrix,
     rotate,
 )
@@ -82,8 +80,7 @@ class CompiledFrame:
         most = max(len(state.pages) for state in states)
         pages = numpy.array([state.pages + [0] * (most - len(state.pages)) for state in states])
         positions = numpy.array([state.length for state in states])
-        x = numpy.zeros((law().rows(count), self.text_rows.shape[1]), numpy.float32)
-        x[:count] = self.sampling.heard[[state.slot for state in states]] + self.text_rows[texts]
+        x = self.sampling.heard[[state.slot for state in states]] + self.text_rows[texts]
         turns = numpy.array([state.position for state in states], numpy.float32)
         cos, sin = numpy.empty((2, count, 2 * len(self.frequencies)), numpy.float32)
         rotate(turns, self.frequencies, cos, sin)
@@ -93,9 +90,8 @@ class CompiledFrame:
         slots = numpy.array([state.slot for state in states])
         steps = numpy.array([state.frames for state in states])
         codes = numpy.empty((len(states), self.groups), numpy.int64)
-        rows = padded(hidden).contiguous().numpy()
         weights = self.head, self.embedding, self.predictor
-        draw_frame(rows, *weights, self.sampling, lawful(), slots, steps, codes)
+        draw_frame(hidden.contiguous().numpy(), *weights, self.sampling, slots, steps, codes)
         return torch.from_numpy(codes)
 
 
