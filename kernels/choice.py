@@ -46,13 +46,8 @@ def possible(device: torch.device) -> bool:
 
 def compiles(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether `layers.compiled` is for such tensors, and can be used."""
-    if device.type != "cpu" or dtype != torch.float32 or mode() != "auto":
-        return False
-    try:
-        from sglang_omni.layers.compiled import has_product
-    except ModuleNotFoundError:  # numba
-        return False
-    return has_product()
+    fits = device.type == "cpu" and dtype == torch.float32 and mode() == "auto"
+    return fits and find_spec("numba") is not None
 
 
 def is_faster(name: str, plain: Callable[..., Tensor], kernel: Callable[..., Tensor], *example: Any) -> bool:

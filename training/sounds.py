@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, signal
 
+from training import accents
 from training.dialogue import COMMANDS, NUMBERS, SPOKEN_QUESTIONS, Split
+from training.errors import MissingTool
 
 RATE = 16_000
 DIGITS = NUMBERS[:10]
@@ -40,7 +42,12 @@ ESPEAK_VARIANTS: dict[Split, tuple[str, ...]] = {
     "held_out": ("m2", "m5", "f3", "f4", "ed", "linda", "david", "Lee"),
 }
 VOICES: dict[Split, tuple[tuple[str, float], ...]] = {
-    "train": (("flite:slt", 9.0), ("flite:rms", 9.0), ("flite:kal16", 9.0), ("espeak", 45.0)),
+    "train": (
+        *((f"flite:{name}", 9.0) for name in ("slt", "rms", "kal16")),
+        *((f"pico:{language}", 9.0) for language in ("en-US", "en-GB")),
+        *((voice, 2.0) for voice in accents.VOICES),
+        ("espeak", 32.0),
+    ),
     "held_out": (("flite:awb", 3.0), ("festival:ked_diphone", 1.0), ("espeak", 4.0)),
 }
 SPEEDS: dict[Split, tuple[tuple[float, float], ...]] = {
@@ -60,9 +67,15 @@ class Clip:
 
 
 def synthesise(words: str, voice: str, rng: random.Random, split: Split) -> Sound:
-    """Speaks with `flite:NAME`, `festival:NAME` or `espeak`, whose accent, variant and pitch are drawn."""
+    """Speaks with `flite:NAME`, `festival:NAME`, `pico:LANGUAGE` or `espeak`, whose accent, variant and pitch are
+    drawn."""
     engine, _, name = voice.partition(":")
     stretch = rng.uniform(*rng.choice(SPEEDS[split]))
+    language = accents.VOICES.get(voice, "english")
+    if language != "english":
+        words = accents.spelled(words, language)
+    if engine == "pico":
+        return _pico(words, name, stretch, rng)
     with tempfile.NamedTemporaryFile(suffix=".wav") as file:
         if engine == "flite":
             command = ["flite", "-voice", name, "--setf", f"duration_stretch={stretch:.3f}", "-t", words, file.name]
@@ -74,8 +87,19 @@ def synthesise(words: str, voice: str, rng: random.Random, split: Split) -> Soun
             accent = rng.choice(ESPEAK_ACCENTS) + (f"+{variant}" if variant else "")
             pitch = str(rng.randint(25, 75))
             command = ["espeak-ng", "-v", accent, "-s", str(round(150 / stretch)), "-p", pitch, "-w", file.name, words]
-        subprocess.run(command, input=words.encode(), check=True, capture_output=True, timeout=60)
+        said = words.encode("iso8859-2" if language == "czech" else "latin1")
+        subprocess.run(command, input=said, check=True, capture_output=True, timeout=60)
         return read_wave(Path(file.name).read_bytes())
+
+
+def _pico(words: str, language: str, stretch: float, rng: random.Random) -> Sound:
+    try:
+        import ttspico
+    except ImportError as error:
+        raise MissingTool("the synthesiser Pico", "ttspico", "pip") from error
+    engine = ttspico.TtsEngine(language, str(Path(ttspico.__file__).parents[3] / "languages"))
+    engine.rate, engine.pitch = round(100 / stretch), rng.randint(70, 130)
+    return np.frombuffer(engine.speak(words), np.int16).astype(np.float32) / 32768
 
 
 def read_wave(data: bytes) -> Sound:

@@ -102,7 +102,7 @@ def drawn(world: World, step: int) -> list[list[Conversation]]:
     """A step's batches: one of text, and one with a medium."""
     rng = random.Random(f"step {step}")
     texts = [world.text(rng) for _ in range(TEXTS)]
-    kind = rng.choices(["hearing", "seeing", "watching"], [5, 5, 2])[0]
+    kind = rng.choices(["hearing", "seeing", "watching"], [7, 4, 2])[0]
     if kind == "hearing":
         media = [world.hearing(rng) for _ in range(16)]
     elif kind == "seeing":

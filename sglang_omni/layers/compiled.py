@@ -4,8 +4,8 @@ For few rows, a step of torch is mostly the way from one operation to the next, 
 whose library is made for many rows. Here every row is computed as if it were alone, by the same instructions whatever
 its company. The plain reference of each function is the torch layer that its docstring names.
 
-Arrays are float32 and contiguous; weights (outputs, inputs) are as `matrix` or `Stack` keep them. All compiled functions stand in this
-file: numba caches each beside its file, and would not see that one it calls has changed in another.
+Arrays are float32 and contiguous; weights (outputs, inputs) are as `matrix` or `Stack` keep them. All compiled functions
+stand in this file: numba caches each beside its file, and would not see that one it calls has changed in another.
 """
 
 import math
@@ -56,14 +56,14 @@ compiled, compiled_sums = _compiler(EXACT), _compiler(SUMS)
 
 
 def matrix(weight: Tensor) -> Floats:
-    """A weight (..., inputs, outputs) as (..., outputs, inputs), which is how `multiply` wants it. Where torch's products
-    want it otherwise (`company.Law`), a copy."""
+    """A weight (..., inputs, outputs) as (..., outputs, inputs), which is how `multiply` wants it: a copy where torch's
+    products want it otherwise (`company.Law`)."""
     return weight.detach().mT.contiguous().numpy()
 
 
 class Stack:
-    """Weights (inputs, outputs) of several layers: as an array (layers, outputs, inputs) for compiled code, and for torch
-    as views, where its products want no other order."""
+    """Weights (inputs, outputs) of several layers: as an array (layers, outputs, inputs) for compiled code, and each for
+    torch, a view of it where its products want no other order."""
 
     def __init__(self, weights: Sequence[Tensor]):
         stacked = torch.stack([weight.mT for weight in weights])
@@ -72,9 +72,9 @@ class Stack:
 
 
 def _adds_products(rows: int) -> Any:
-    """Of so many rows of x with one of a weight: `adds(x, weight, y, inputs, outputs)`, whose first three are addresses,
-    adds to every `outputs`th number of y. A row is summed in LANES, the same way whatever `rows` is, which is why this
-    is written in LLVM's terms: of loops its optimiser makes sums in the order that it finds best."""
+    """Of so many rows of x with one of a weight: `adds(x, weight, y, inputs, outputs)`, of which the first three are
+    addresses, adds to every `outputs`th number of y. A row is summed in LANES, the same way whatever `rows` is: that is
+    why this is written in LLVM's terms, whose optimiser makes sums of loops in whatever order it finds best."""
 
     @intrinsic
     def adds(typing: Any, x: Any, weight: Any, y: Any, inputs: Any, outputs: Any) -> Any:
