@@ -4,8 +4,8 @@ For few rows, a step of torch is mostly the way from one operation to the next, 
 whose library is made for many rows. Here every row is computed as if it were alone, by the same instructions whatever
 its company. The plain reference of each function is the torch layer that its docstring names.
 
-Arrays are float32 and contiguous; weights (outputs, inputs) are as `matrix` or `Stack` keep them. All compiled functions
-stand in this file: numba caches each beside its file, and would not see that one it calls has changed in another.
+Arrays are float32 and contiguous; weights (outputs, inputs) are as `matrix` or `Stack` keep them. All that is compiled
+stands in this file: numba caches each beside its file, and would not see that one it calls has changed in another.
 """
 
 import math
@@ -62,8 +62,8 @@ def matrix(weight: Tensor) -> Floats:
 
 
 class Stack:
-    """Weights (inputs, outputs) of several layers: as an array (layers, outputs, inputs) for compiled code, and each for
-    torch, a view of it where its products want no other order."""
+    """Weights (inputs, outputs) of several layers: as an array (layers, outputs, inputs) for compiled code, and for
+    torch each, a view of it where its products want no other order."""
 
     def __init__(self, weights: Sequence[Tensor]):
         stacked = torch.stack([weight.mT for weight in weights])
