@@ -33,6 +33,9 @@ EXACT = {"contract"}
 SUMS = {"contract", "reassoc", "nsz", "arcp"}  # lets a sum be taken in several lanes
 MASK = 0xFFFFFFFF
 LANES = 16 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 8
+WIDE = 4 if LANES == 16 else 2
+"""Vectors beside each other in a tile of a convolution: as many as there are registers for."""
+
 AHEAD = 1024
 """Numbers of a weight that are called for before they are needed: memory takes as long to answer."""
 
@@ -71,6 +74,49 @@ class Stack:
         self.views = [part.mT for part in law().stored(stacked)]
 
 
+class Code:
+    """Instructions on vectors of LANES numbers that lie at `address + 4 * index`."""
+
+    def __init__(self, builder: ir.IRBuilder):
+        self.builder = builder
+
+    def call(self, name: str, result: ir.Type, arguments: Sequence[ir.Value], **options: Any) -> ir.Value:
+        kind = ir.FunctionType(result, [argument.type for argument in arguments])
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), arguments, **options)
+
+    def pointer(self, address: ir.Value, index: ir.Value, kind: ir.Type) -> ir.Value:
+        number = self.builder.add(address, self.builder.mul(index, index.type(4)))
+        return self.builder.inttoptr(number, kind.as_pointer())
+
+    def load(self, address: ir.Value, index: ir.Value, kind: ir.Type = VECTOR) -> ir.Value:
+        loaded = self.builder.load(self.pointer(address, index, kind))
+        loaded.align = 4
+        return loaded
+
+    def store(self, value: ir.Value, address: ir.Value, index: ir.Value) -> None:
+        self.builder.store(value, self.pointer(address, index, value.type)).align = 4
+
+    def spread(self, address: ir.Value, index: ir.Value) -> ir.Value:
+        """One number, LANES times."""
+        nothing = VECTOR(ir.Undefined)
+        one = self.builder.insert_element(nothing, self.load(address, index, FLOAT), ir.IntType(32)(0))
+        return self.builder.shuffle_vector(one, nothing, ir.VectorType(ir.IntType(32), LANES)([0] * LANES))
+
+    def prefetch(self, address: ir.Value, index: ir.Value) -> None:
+        to_read, to_nearest_cache, of_data = ir.IntType(32)(0), ir.IntType(32)(3), ir.IntType(32)(1)
+        place = self.pointer(address, index, ir.IntType(8))
+        self.call("llvm.prefetch.p0", ir.VoidType(), [place, to_read, to_nearest_cache, of_data])
+
+    def add_product(self, sums: ir.Value, a: ir.Value, b: ir.Value) -> None:
+        """To the vector that lies at `sums`."""
+        added = self.call(f"llvm.fmuladd.v{LANES}f32", VECTOR, [a, b, self.builder.load(sums)])
+        self.builder.store(added, sums)
+
+    def total(self, vector: ir.Value) -> ir.Value:
+        arguments = FLOAT(0.0), vector
+        return self.call(f"llvm.vector.reduce.fadd.v{LANES}f32", FLOAT, arguments, fastmath=("reassoc",))
+
+
 def _adds_products(rows: int) -> Any:
     """Of so many rows of x with one of a weight: `adds(x, weight, y, inputs, outputs)`, of which the first three are
     addresses, adds to every `outputs`th number of y. A row is summed in LANES, the same way whatever `rows` is: that is
@@ -80,38 +126,20 @@ def _adds_products(rows: int) -> Any:
     def adds(typing: Any, x: Any, weight: Any, y: Any, inputs: Any, outputs: Any) -> Any:
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, given: Sequence[ir.Value]) -> ir.Value:
             x, weight, y, inputs, outputs = given
-
-            def function(name: str, result: ir.Type, arguments: Sequence[ir.Type]) -> ir.Function:
-                return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, arguments), name)
-
-            fma = function(f"llvm.fmuladd.v{LANES}f32", VECTOR, [VECTOR] * 3)
-            total = function(f"llvm.vector.reduce.fadd.v{LANES}f32", FLOAT, [FLOAT, VECTOR])
-            prefetch = function("llvm.prefetch.p0", ir.VoidType(), [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3])
-
-            def place(begin: ir.Value, index: ir.Value, kind: ir.Type) -> ir.Value:
-                address = builder.add(begin, builder.mul(index, index.type(4)))
-                return builder.inttoptr(address, kind.as_pointer())
-
-            def load(begin: ir.Value, index: ir.Value) -> ir.Value:
-                vector = builder.load(place(begin, index, VECTOR))
-                vector.align = 4
-                return vector
-
+            code, size = Code(builder), inputs.type
             sums = [cgutils.alloca_once(builder, VECTOR) for _ in range(rows)]
             for each in sums:
                 builder.store(VECTOR([0.0] * LANES), each)
-            with cgutils.for_range(builder, builder.sdiv(inputs, inputs.type(LANES))) as loop:
-                at = builder.mul(loop.index, inputs.type(LANES))
-                factor = load(weight, at)
-                ahead = place(weight, builder.add(at, inputs.type(AHEAD)), ir.IntType(8))
-                builder.call(prefetch, [ahead, *map(ir.IntType(32), (0, 3, 1))])
+            with cgutils.for_range(builder, builder.sdiv(inputs, size(LANES))) as loop:
+                at = builder.mul(loop.index, size(LANES))
+                factors = code.load(weight, at)
+                code.prefetch(weight, builder.add(at, size(AHEAD)))
                 for row, each in enumerate(sums):
-                    vector = load(x, builder.add(at, builder.mul(inputs, inputs.type(row))))
-                    builder.store(builder.call(fma, [vector, factor, builder.load(each)]), each)
+                    values = code.load(x, builder.add(at, builder.mul(inputs, size(row))))
+                    code.add_product(each, values, factors)
             for row, each in enumerate(sums):
-                value = builder.call(total, [FLOAT(0.0), builder.load(each)], fastmath=("reassoc",))
-                output = place(y, builder.mul(outputs, inputs.type(row)), FLOAT)
-                builder.store(builder.fadd(builder.load(output), value), output)
+                at = builder.mul(outputs, size(row))
+                code.store(builder.fadd(code.load(y, at, FLOAT), code.total(builder.load(each))), y, at)
             return context.get_dummy_value()
 
         return types.void(*[types.uintp] * 3, *[types.intp] * 2), generate
@@ -293,43 +321,77 @@ def snake(x: Floats, frequency: Floats, magnitude: Floats, y: Floats) -> None:
                 y[row, channel, i] = x[row, channel, i] + s * s * height
 
 
+def _convolves_tile(outputs: int, vectors: int) -> Any:
+    """`convolves(x, weight, bias, y, row, inputs, taps, dilation, steps)`, whose first four are addresses, makes
+    `vectors` * LANES steps of each of so many outputs. An input's `row` and an output's `steps` numbers follow each
+    other in memory. Every step is summed by input and tap, wherever in whichever tile it is."""
+
+    @intrinsic
+    def convolves(
+        typing: Any, x: Any, weight: Any, bias: Any, y: Any, row: Any, inputs: Any, taps: Any, dilation: Any, steps: Any
+    ) -> Any:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, given: Sequence[ir.Value]) -> ir.Value:
+            x, weight, bias, y, row, inputs, taps, dilation, steps = given
+            code, size, all = Code(builder), row.type, builder.mul(inputs, taps)
+            tile = [(output, vector) for output in range(outputs) for vector in range(vectors)]
+            sums = {place: cgutils.alloca_once(builder, VECTOR) for place in tile}
+            for output, vector in tile:
+                builder.store(code.spread(bias, size(output)), sums[output, vector])
+            with cgutils.for_range(builder, inputs) as channel, cgutils.for_range(builder, taps) as tap:
+                at = builder.add(builder.mul(channel.index, row), builder.mul(tap.index, dilation))
+                values = [code.load(x, builder.add(at, size(vector * LANES))) for vector in range(vectors)]
+                at = builder.add(builder.mul(channel.index, taps), tap.index)
+                factors = [code.spread(weight, builder.add(at, builder.mul(all, size(n)))) for n in range(outputs)]
+                for output, vector in tile:
+                    code.add_product(sums[output, vector], values[vector], factors[output])
+            for output, vector in tile:
+                at = builder.add(builder.mul(steps, size(output)), size(vector * LANES))
+                code.store(builder.load(sums[output, vector]), y, at)
+            return context.get_dummy_value()
+
+        return types.void(*[types.uintp] * 4, *[types.intp] * 5), generate
+
+    return convolves
+
+
+_convolve_44, _convolve_41, _convolve_14, _convolve_11 = (
+    _convolves_tile(outputs, vectors) for outputs in (4, 1) for vectors in (WIDE, 1)
+)
+
+
 @compiled
 def convolve(x: Floats, weight: Floats, bias: Floats, dilation: int, y: Floats) -> None:
     """A convolution of x (batch, inputs, steps + (taps - 1) * dilation) with weight (outputs, inputs, taps), to y
-    (batch, outputs, steps). Every step is summed in the same order, whatever their number. torch.conv1d."""
+    (batch, outputs, steps). Every step is summed in the same order, whatever their number. torch.conv1d. Raises
+    ValueError for fewer steps than LANES."""
     outputs, inputs, taps = weight.shape
-    steps, all = y.shape[2], inputs * taps
-    flat = weight.reshape(outputs, all)
-    for row in range(len(x)):
-        for begin in range(0, steps, 1024):  # as many as stay in the nearest cache
-            length = min(1024, steps - begin)
-            for output in range(outputs):
-                y[row, output, begin : begin + length] = bias[output]
-            for output in range(0, outputs, 2):
-                other = min(output + 1, outputs - 1)
-                a = y[row, output, begin : begin + length]
-                b = y[row, other, begin : begin + length]
-                for n in range(0, all - 3, 4):
-                    x0 = x[row, n // taps, begin + n % taps * dilation :]
-                    x1 = x[row, (n + 1) // taps, begin + (n + 1) % taps * dilation :]
-                    x2 = x[row, (n + 2) // taps, begin + (n + 2) % taps * dilation :]
-                    x3 = x[row, (n + 3) // taps, begin + (n + 3) % taps * dilation :]
-                    a0, a1, a2, a3 = flat[output, n], flat[output, n + 1], flat[output, n + 2], flat[output, n + 3]
-                    b0, b1, b2, b3 = flat[other, n], flat[other, n + 1], flat[other, n + 2], flat[other, n + 3]
-                    if other == output:
-                        for i in range(length):
-                            a[i] = (((a[i] + a0 * x0[i]) + a1 * x1[i]) + a2 * x2[i]) + a3 * x3[i]
+    row, steps = x.shape[2], y.shape[2]
+    if steps < LANES:
+        raise ValueError("fewer steps than LANES")
+    for batch in range(len(x)):
+        begin = 0
+        while begin < steps:
+            wide = begin + WIDE * LANES <= steps
+            begin = begin if wide else min(begin, steps - LANES)  # what is made twice is made the same
+            output = 0
+            while output < outputs:
+                output = min(output, outputs - 4) if outputs >= 4 else output
+                source, factors = x.ctypes.data + 4 * (batch * inputs * row + begin), weight[output:].ctypes.data
+                target = y.ctypes.data + 4 * ((batch * outputs + output) * steps + begin)
+                rest = row, inputs, taps, dilation, steps
+                if outputs < 4:
+                    if wide:
+                        _convolve_14(source, factors, bias[output:].ctypes.data, target, *rest)
                     else:
-                        for i in range(length):
-                            a[i] = (((a[i] + a0 * x0[i]) + a1 * x1[i]) + a2 * x2[i]) + a3 * x3[i]
-                            b[i] = (((b[i] + b0 * x0[i]) + b1 * x1[i]) + b2 * x2[i]) + b3 * x3[i]
-                for n in range(all - all % 4, all):
-                    x0 = x[row, n // taps, begin + n % taps * dilation :]
-                    for i in range(length):
-                        a[i] += flat[output, n] * x0[i]
-                    if other != output:
-                        for i in range(length):
-                            b[i] += flat[other, n] * x0[i]
+                        _convolve_11(source, factors, bias[output:].ctypes.data, target, *rest)
+                    output += 1
+                else:
+                    if wide:
+                        _convolve_44(source, factors, bias[output:].ctypes.data, target, *rest)
+                    else:
+                        _convolve_41(source, factors, bias[output:].ctypes.data, target, *rest)
+                    output += 4
+            begin += WIDE * LANES if wide else LANES
 
 
 @compiled

@@ -1,18 +1,32 @@
 """Causal convolutions that stream: (batch, channels, time) in and out."""
 
-from typing import Any
+from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sglang_omni.kernels.choice import compiles
 from sglang_omni.layers.company import by_row
 from sglang_omni.layers.streaming import Stream, Tail
 
-FEW_OUTPUTS = 8
-SMALL = 2**17
-"""Products per tap and row up to which the compiled convolution is faster than torch's: most of whose time is overhead
-then, or which is slow in the way it takes for so few outputs or steps."""
+
+def compiled_convolution(weight: Tensor, bias: Tensor, dilation: int = 1) -> Callable[[Tensor], Tensor]:
+    """By a final weight (outputs, inputs, taps), of x (batch, inputs, steps + (taps - 1) * dilation), at any number of
+    steps the same. F.conv1d."""
+    from sglang_omni.layers.compiled import LANES, convolve
+
+    weight, bias = weight.contiguous(), bias.contiguous()
+
+    def convolution(x: Tensor) -> Tensor:
+        steps = x.shape[2] - (weight.shape[2] - 1) * dilation
+        x = x.contiguous() if steps >= LANES else F.pad(x, (0, LANES - steps))
+        y = torch.empty(len(x), len(weight), max(steps, LANES))
+        convolve(x.numpy(), weight.numpy(), bias.numpy(), dilation, y.numpy())
+        return y[..., :steps]
+
+    convolution(weight.new_zeros(1, weight.shape[1], 1 + (weight.shape[2] - 1) * dilation))  # it is compiled now
+    return convolution
 
 
 class CausalConv(nn.Module):
@@ -25,27 +39,17 @@ class CausalConv(nn.Module):
         super().__init__()
         self.conv = nn.Conv1d(in_channels, out_channels, kernel_size, dilation=dilation, groups=groups)
         self.tail = Tail((in_channels, (kernel_size - 1) * dilation))
-        self.compiled: tuple[Any, ...] | None = None  # what the compiled convolution takes beside x
+        self.compiled: Callable[[Tensor], Tensor] | None = None
 
     def freeze(self) -> None:
         """The weights are final."""
         weight, bias = self.conv.weight, self.conv.bias
         if self.conv.groups == 1 and bias is not None and compiles(weight.device, weight.dtype):
-            self.compiled = weight.numpy(), bias.numpy(), self.conv.dilation[0]
-            self._convolve(weight.new_zeros(1, weight.shape[1], self.tail.length + 1))  # it is compiled now
+            self.compiled = compiled_convolution(weight, bias, self.conv.dilation[0])
 
     def forward(self, x: Tensor, stream: Stream | None = None) -> Tensor:
-        products = x.shape[2] * self.conv.in_channels * self.conv.out_channels
-        small = self.conv.out_channels <= FEW_OUTPUTS or products <= SMALL
         x = self.tail.prepend(x, stream)
-        return self._convolve(x) if small and self.compiled else by_row(self.conv, x)
-
-    def _convolve(self, x: Tensor) -> Tensor:
-        from sglang_omni.layers.compiled import convolve
-
-        y = torch.empty(len(x), self.conv.out_channels, x.shape[2] - self.tail.length)
-        convolve(x.contiguous().numpy(), *(self.compiled or ()), y.numpy())
-        return y
+        return self.compiled(x) if self.compiled else by_row(self.conv, x)
 
 
 class CausalTransposedConv(nn.Module):
@@ -63,8 +67,22 @@ class CausalTransposedConv(nn.Module):
             raise ValueError(f"kernel {kernel_size} is neither once nor twice the stride {stride}")
         self.conv = nn.ConvTranspose1d(in_channels, out_channels, kernel_size, stride=stride)
         self.tail = Tail((in_channels, self.overlap // stride))
+        self.compiled: Callable[[Tensor], Tensor] | None = None
+
+    def freeze(self) -> None:
+        """The weights are final. Each of the `stride` steps that are made of one is an output by itself then."""
+        weight, bias, stride = self.conv.weight, self.conv.bias, self.conv.stride[0]
+        if bias is not None and compiles(weight.device, weight.dtype):
+            by_tap = weight.unflatten(2, (-1, stride)).flip(2)  # (inputs, outputs, taps, stride), the past first
+            self.compiled = compiled_convolution(
+                by_tap.permute(1, 3, 0, 2).flatten(0, 1), bias.repeat_interleave(stride)
+            )
 
     def forward(self, x: Tensor, stream: Stream | None = None) -> Tensor:
-        y = by_row(self.conv, self.tail.prepend(x, stream))
-        begins = stream is None or stream.first
-        return y[..., self.overlap * (1 + begins) : y.shape[-1] - self.overlap]
+        begins = self.overlap * (stream is None or stream.first)
+        x = self.tail.prepend(x, stream)
+        if self.compiled:
+            y = self.compiled(x).unflatten(1, (-1, self.conv.stride[0])).mT.flatten(2)
+            return y[..., begins:]
+        y = by_row(self.conv, x)
+        return y[..., self.overlap + begins : y.shape[-1] - self.overlap]

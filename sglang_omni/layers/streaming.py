@@ -23,6 +23,11 @@ class Stream:
     positions: Tensor
     first: bool
 
+    def split(self, rows: int) -> list["Stream"]:
+        """Parts of so many rows, but for the last."""
+        pairs = zip(self.slots.split(rows), self.positions.split(rows), strict=True)
+        return [Stream(slots, positions, self.first) for slots, positions in pairs]
+
 
 class Tail(nn.Module):
     """The last steps of a signal, per slot. `shape` is one stream's tail, (..., length, ...), time at `axis`."""

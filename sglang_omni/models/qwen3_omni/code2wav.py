@@ -22,6 +22,9 @@ from sglang_omni.layers.conv import CausalConv, CausalTransposedConv
 from sglang_omni.layers.rope import Rope, Rotation
 from sglang_omni.layers.streaming import Stream, allocate
 
+NEAR = 16
+"""Frames whose signals a CPU still finds in its nearer caches; more are decoded one part of the batch after another."""
+
 EXAMPLES = (1, 2), (8, 8)
 """Rows and frames of the steps with which a kernel is tried."""
 
@@ -240,6 +243,12 @@ class Code2Wav(nn.Module):
         groups = torch.arange(self.config.num_quantizers, device=codes.device)[:, None]
         x = self.code_embedding(codes + groups * self.config.codebook_size).mean(1)
         x = self.pre_transformer(x, stream).transpose(1, 2)
+        rows = len(x) if x.is_cuda else max(1, NEAR // x.shape[2])
+        streams = [stream] * len(x) if stream is None else stream.split(rows)
+        return torch.cat([self.decode(part, its) for part, its in zip(x.split(rows), streams, strict=False)])
+
+    def decode(self, x: Tensor, stream: Stream | None) -> Tensor:
+        """What the transformer made (batch, hidden, frames) to samples (batch, 1, samples)."""
         for upsample, block in self.upsample:
             x = block(upsample(x, stream), stream)
         entry, *blocks, activation, exit = self.decoder
@@ -254,7 +263,7 @@ class Code2Wav(nn.Module):
         store(self)
         allocate(self, slots)
         for module in self.modules():
-            if isinstance(module, SnakeBeta | CausalConv):
+            if isinstance(module, SnakeBeta | CausalConv | CausalTransposedConv):
                 module.freeze()
         if possible(self.code_embedding.weight.device):
             _, *blocks, _, _ = self.decoder
