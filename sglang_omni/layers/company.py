@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sglang_omni.kernels.choice import compiles
 from sglang_omni.layers.linear import Linear
 
 LEAST = 4
@@ -97,9 +98,36 @@ def alike(product: Callable[..., Tensor]) -> Callable[..., Tensor]:
 class RowLinear(nn.Linear):
     """(batch, time, inputs) -> (batch, time, outputs)."""
 
+    compiled: Callable[[Tensor], Tensor] | None = None
+
+    def freeze(self) -> None:
+        """The weights are final."""
+        if compiles(self.weight.device, self.weight.dtype):
+            self.compiled = compiled_product(self.weight)
+
     def forward(self, x: Tensor) -> Tensor:
         rows = x.flatten(0, 1)
-        return F.linear(padded(rows), self.weight, self.bias)[: len(rows)].view(*x.shape[:2], -1)
+        if self.compiled:
+            y = self.compiled(rows)
+            y = y if self.bias is None else y.add_(self.bias)
+        else:
+            y = F.linear(padded(rows), self.weight, self.bias)[: len(rows)]
+        return y.view(*x.shape[:2], -1)
+
+
+def compiled_product(weight: Tensor) -> Callable[[Tensor], Tensor]:
+    """By a final weight (outputs, inputs), of x (rows, inputs). F.linear."""
+    from sglang_omni.layers.compiled import multiply
+
+    stored = weight.detach().contiguous().numpy()
+
+    def product(x: Tensor) -> Tensor:
+        y = torch.empty(len(x), len(stored))
+        multiply(x.contiguous().numpy(), stored, y.numpy(), False)
+        return y
+
+    product(weight.new_zeros(1, weight.shape[1]))  # it is compiled now
+    return product
 
 
 def by_row(conv: nn.Module, x: Tensor) -> Tensor:

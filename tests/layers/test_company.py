@@ -27,10 +27,15 @@ def test_weights_change_places_and_not_values():
         assert kept.stride() == ((40, 1, 8) if by_input else (40, 5, 1))
 
 
+@pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.parametrize(("inputs", "outputs"), [(32, 96), (64, 48), (128, 1024), (384, 128)])
-def test_company_changes_no_bit_of_a_product(inputs: int, outputs: int):
+def test_company_changes_no_bit_of_a_product(inputs: int, outputs: int, frozen: bool):
     linear = RowLinear(inputs, outputs).requires_grad_(False)
     store(linear)
+    plain = linear(torch.ones(1, 5, inputs))
+    if frozen:
+        linear.freeze()
+    torch.testing.assert_close(linear(torch.ones(1, 5, inputs)), plain)
     x = torch.randn(40, inputs)
     whole = linear(x[None])[0]
     times = alike(F.linear)

@@ -263,7 +263,7 @@ class Code2Wav(nn.Module):
         store(self)
         allocate(self, slots)
         for module in self.modules():
-            if isinstance(module, SnakeBeta | CausalConv | CausalTransposedConv):
+            if isinstance(module, SnakeBeta | CausalConv | CausalTransposedConv | RowLinear):
                 module.freeze()
         if possible(self.code_embedding.weight.device):
             _, *blocks, _, _ = self.decoder
