@@ -46,8 +46,13 @@ def possible(device: torch.device) -> bool:
 
 def compiles(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether `layers.compiled` is for such tensors, and can be used."""
-    fits = device.type == "cpu" and dtype == torch.float32 and mode() == "auto"
-    return fits and find_spec("numba") is not None
+    if device.type != "cpu" or dtype != torch.float32 or mode() != "auto":
+        return False
+    try:
+        import numba  # noqa: F401
+    except ModuleNotFoundError:
+        return False
+    return True
 
 
 def is_faster(name: str, plain: Callable[..., Tensor], kernel: Callable[..., Tensor], *example: Any) -> bool:

@@ -32,7 +32,8 @@ def test_noise_is_within_bounds_and_alone_in_its_place(seed, position):
     assert ((noise > 0) & (noise < 1)).all()
     assert torch.equal(noise[:1], uniform(seeds[:1], positions[:1], 8))
     assert torch.equal(noise.flip(0), uniform(seeds.flip(0), positions.flip(0), 8))
-    assert len(noise.unique()) == noise.numel()
+    its = noise[[0, 2, 3]]  # the other row may be any, also one of these
+    assert len(its.unique()) == its.numel()
 
 
 def test_the_seeds_of_several_choices_differ_from_those_of_the_seeds_beside():
