@@ -26,7 +26,7 @@ import soundfile
 from tqdm import tqdm
 
 from sglang_omni.benchmark.server import serve
-from sglang_omni.benchmark.words import RATE, Recogniser
+from sglang_omni.benchmark.words import DIGITS, RATE, Recogniser, edits
 from sglang_omni.models.qwen3_omni.demo import default_model
 from training import recognise, sentences
 from training.errors import MissingTool
@@ -124,6 +124,16 @@ def rate(group: Sequence[Said], second: bool = False) -> float:
     """Per cent of the words of `group` that were misheard."""
     count = sum((one.second_errors or 0) if second else one.errors for one in group)
     return 100 * count / max(1, sum(one.words for one in group))
+
+
+def digits_misheard(group: Sequence[Answered]) -> tuple[int, int]:
+    """How many digits the sounds of `group` said, and how many to insert, delete or replace make the answers right."""
+    pairs = [[_digits(one.accepted[0]), _digits(one.answer)] for one in group]
+    return sum(len(said) for said, _ in pairs), sum(edits(said, heard) for said, heard in pairs)
+
+
+def _digits(text: str) -> list[str]:
+    return [word for word in words(text) if word in DIGITS]
 
 
 def grouped(results: Iterable[Any], *names: str) -> dict[tuple[str, ...], list[Any]]:
@@ -259,6 +269,9 @@ def page(results: Results) -> str:
         speech.append([part, voice, mode, len(group), misheard, teacher, empty, runaway])
     for (part, task), group in grouped(results.answered, "part", "task").items():
         answers.append([part, task, len(group), f"{100 * sum(one.right for one in group) / len(group):.1f} %"])
+        if task == "digits":
+            count, wrong = digits_misheard(group)
+            answers.append([part, "digits, one by one", count, f"{100 * (1 - wrong / count):.1f} %"])
     for (part,), group in grouped(results.answered, "part").items():
         answers.append([part, "**all**", len(group), f"**{results.share_right(part):.1f} %**"])
     tables = (

@@ -87,7 +87,7 @@ TRAINED_DRAWING = {
     "talker_temperature": 0.2,
     "talker_top_k": 20,
     "talker_repetition_penalty": 1.0,
-    "code_predictor_temperature": 0.2,
+    "code_predictor_temperature": 0.05,
     "talker_max_new_tokens": 256,
     "talker_max_text_length": 120,
 }
