@@ -243,9 +243,10 @@ class Code2Wav(nn.Module):
         groups = torch.arange(self.config.num_quantizers, device=codes.device)[:, None]
         x = self.code_embedding(codes + groups * self.config.codebook_size).mean(1)
         x = self.pre_transformer(x, stream).transpose(1, 2)
-        rows = len(x) if x.is_cuda else max(1, NEAR // x.shape[2])
-        streams = [stream] * len(x) if stream is None else stream.split(rows)
-        return torch.cat([self.decode(part, its) for part, its in zip(x.split(rows), streams, strict=False)])
+        rows = max(1, NEAR // x.shape[2])
+        if x.is_cuda or stream is None or rows >= len(x):
+            return self.decode(x, stream)
+        return torch.cat([self.decode(*part) for part in zip(x.split(rows), stream.split(rows), strict=True)])
 
     def decode(self, x: Tensor, stream: Stream | None) -> Tensor:
         """What the transformer made (batch, hidden, frames) to samples (batch, 1, samples)."""
