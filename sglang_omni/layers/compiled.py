@@ -8,8 +8,10 @@ Arrays are float32 and contiguous; weights (outputs, inputs) are as `matrix` or 
 stands in this file: numba caches each beside its file, and would not see that one it calls has changed in another.
 """
 
+import fcntl
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -56,6 +58,16 @@ def _compiler(fastmath: set[str]) -> Callable[[Callable], Any]:
 
 
 compiled, compiled_sums = _compiler(EXACT), _compiler(SUMS)
+
+
+@contextmanager
+def in_turn() -> Iterator[None]:
+    """To call something the first time, for which it is compiled: one process after another, since the next one finds
+    in the cache what is done."""
+    with open(__file__) as lock:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def matrix(weight: Tensor) -> Floats:
@@ -182,6 +194,13 @@ def multiply(x: Floats, weight: Floats, y: Floats, add: bool) -> None:
 
 
 @compiled
+def copy(x: Floats, y: Floats) -> None:
+    """x (size,) to y. Where numba assigns arrays it compiles for seconds what words an error would have."""
+    for i in range(len(x)):
+        y[i] = x[i]
+
+
+@compiled
 def exponential(x: numpy.float32) -> numpy.float32:
     """e^x for x up to 80, computed in lanes, which a call of the C library's is not: (e^(x / 1024))^1024."""
     y = max(numpy.float64(x), -200.0) / 1024
@@ -265,8 +284,8 @@ def attend(
         for at in range(length):
             places[at] = (pages[row, at // cache.page] * cache.page + at % cache.page) * cache.heads
         for head in range(kv_heads):
-            cache.keys[places[-1] + head] = qkv[row, heads + head]
-            cache.values[places[-1] + cache.offset + head] = qkv[row, heads + kv_heads + head]
+            copy(qkv[row, heads + head], cache.keys[places[-1] + head])
+            copy(qkv[row, heads + kv_heads + head], cache.values[places[-1] + cache.offset + head])
         scores = numpy.empty(length, numpy.float32)
         for head in range(heads):
             query, kv = qkv[row, head], head // group
@@ -283,7 +302,8 @@ def attend(
                 scores[at] = exponential(scores[at] - highest)
                 total += scores[at]
             out = y[row, head]
-            out[:] = 0
+            for i in range(size):
+                out[i] = 0
             for at in range(length):
                 value = cache.values[places[at] + cache.offset + kv]
                 share = scores[at] / total
@@ -400,8 +420,10 @@ def route(scores: Floats, active: int, normalised: bool, shares: Floats) -> None
     `SparseMoe`."""
     rows, experts = scores.shape
     for row in range(rows):
-        shares[row] = 0
-        highest, total = scores[row].max(), numpy.float32(0)
+        highest, total = scores[row, 0], numpy.float32(0)
+        for expert in range(experts):
+            shares[row, expert] = 0
+            highest = max(highest, scores[row, expert])
         for expert in range(experts):
             total += math.exp(scores[row, expert] - highest)
         kept = numpy.float32(0)
@@ -412,7 +434,8 @@ def route(scores: Floats, active: int, normalised: bool, shares: Floats) -> None
                     best = expert
             shares[row, best] = math.exp(scores[row, best] - highest)
             kept += shares[row, best]
-        shares[row] /= kept if normalised else total
+        for expert in range(experts):
+            shares[row, expert] /= kept if normalised else total
 
 
 @compiled
@@ -429,7 +452,7 @@ def mix(x: Floats, shares: Floats, gate_up: Floats, down: Floats, y: Floats) -> 
         for row in range(rows):
             if shares[row, expert] != 0:
                 chosen[count] = row
-                picked[count] = x[row]
+                copy(x[row], picked[count])
                 count += 1
         if count == 0:
             continue
@@ -438,7 +461,8 @@ def mix(x: Floats, shares: Floats, gate_up: Floats, down: Floats, y: Floats) -> 
         multiply(inner[:count], down[expert], made[:count], False)
         for i in range(count):
             row = chosen[i]
-            y[row] += shares[row, expert] * made[i]
+            for j in range(hidden):
+                y[row, j] += shares[row, expert] * made[i, j]
 
 
 class ExpertLayer(NamedTuple):
@@ -493,7 +517,9 @@ def expert_layer(
         multiply(normed, layer.shared_gate_up, wide, False)
         gate(wide, inner)
         for row in range(rows):
-            inner[row] *= numpy.float32(1) / (numpy.float32(1) + math.exp(-scores[row, experts]))
+            share = numpy.float32(1) / (numpy.float32(1) + math.exp(-scores[row, experts]))
+            for i in range(size):
+                inner[row, i] *= share
         multiply(inner, layer.shared_down, x, True)
     mix(normed, shares, layer.gate_up, layer.down, x)
 
@@ -538,7 +564,7 @@ def draw(logits: Floats, sharpness: float, top_k: int, top_p: float, uniform: fl
         return int(logits.argmax())
     tokens = numpy.empty(top_k, numpy.int64)
     if top_k >= len(logits):
-        tokens[:] = numpy.argsort(-logits, kind="mergesort")
+        tokens = numpy.argsort(-logits, kind="mergesort")
     else:
         count = 0
         for token in range(len(logits)):
@@ -630,8 +656,9 @@ def draw_frame(
         code = draw(values, sharpness, int(top_k), top_p, uniform(sampling.keys[slot], steps[row], 0))
         codes[row, 0] = code
         sampling.seen[slot, code] = True
-        heard[row] = embedding[code]
-        x[2 * row], x[2 * row + 1] = hidden[row], heard[row]
+        copy(embedding[code], heard[row])
+        copy(hidden[row], x[2 * row])
+        copy(heard[row], x[2 * row + 1])
 
     normed = numpy.empty((2 * count, size), numpy.float32)
     qkv = numpy.empty((2 * count, width, dim), numpy.float32)
@@ -662,7 +689,7 @@ def draw_frame(
             multiply(inner[:all], predictor.down[layer], x, True)
         if group == 1:
             for row in range(count):
-                x[row] = x[2 * row + 1]
+                copy(x[2 * row + 1], x[row])
         normalise(x[:count], predictor.norm, predictor.eps, normed[:count])
         multiply(normed[:count], predictor.heads[group - 1], logits, False)
         for row in range(count):
@@ -670,10 +697,11 @@ def draw_frame(
             chance = uniform(sampling.keys[slots[row]], steps[row], group)
             code = draw(logits[row], sharpness, int(top_k), top_p, chance)
             codes[row, group] = code
-            x[row] = predictor.embeddings[group - 1, code]
-            heard[row] += x[row]
+            copy(predictor.embeddings[group - 1, code], x[row])
+            for i in range(size):
+                heard[row, i] += x[row, i]
     for row in range(count):
-        sampling.heard[slots[row]] = heard[row]
+        copy(heard[row], sampling.heard[slots[row]])
 
 
 @compiled

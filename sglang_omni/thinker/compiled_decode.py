@@ -6,7 +6,7 @@ import numpy
 import torch
 from torch import Tensor, nn
 
-from sglang_omni.layers.compiled import Backbone, Cache, ExpertLayer, Floats, matrix
+from sglang_omni.layers.compiled import Backbone, Cache, ExpertLayer, Floats, in_turn, matrix
 
 
 def compile_decode(runner: Any, server_args: Any) -> None:
@@ -51,7 +51,8 @@ class CompiledDecode:
         hidden, dim = len(self.backbone.norm), self.cos_sin.shape[1]
         x, turn = numpy.zeros((1, hidden), numpy.float32), numpy.zeros((1, dim), numpy.float32)
         place = numpy.zeros(1, numpy.int64)
-        self.backbone(x, turn, turn, place[:, None], place)
+        with in_turn():
+            self.backbone(x, turn, turn, place[:, None], place)
 
     def forward(
         self,

@@ -20,6 +20,7 @@ from sglang_omni.layers.compiled import (
     PredictorWeights,
     Stack,
     draw_frame,
+    in_turn,
     matrix,
     rotate,
 )
@@ -71,8 +72,9 @@ class CompiledFrame:
         self._compile(requests)
 
     def _compile(self, requests: Requests) -> None:
-        """Before the first request has to wait for it: a quarter of a minute, unless it was done before."""
-        self.decode([Blank()], [0])
+        """Before the first request has to wait for it: some ten seconds, unless it was done before."""
+        with in_turn():
+            self.decode([Blank()], [0])
         requests.seen[0], requests.heard[0] = False, 0
 
     def decode(self, states: Sequence[Row], texts: Sequence[int]) -> Tensor:
