@@ -9,6 +9,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,6 +68,12 @@ class Server:
 
     def start(self, seconds: float = 300) -> "Server":
         started = time.monotonic()
+        self.begin()
+        self.wait_for(lambda: self.health()[0] == 200, seconds)
+        self.start_seconds = time.monotonic() - started
+        return self
+
+    def begin(self) -> None:
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
                 [*self.command, *(("--model-path", self.model) if self.model else ()), "--port", str(self.port)],
@@ -76,14 +83,16 @@ class Server:
                 cwd=ROOT,
                 start_new_session=True,
             )
-        while self.health()[0] != 200:
-            late = time.monotonic() - started > seconds
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 300) -> None:
+        """Of a server that starts."""
+        ended = time.monotonic() + seconds
+        while not condition():
+            late = time.monotonic() > ended
             if late or self.process.poll() is not None:
                 self.kill()
                 raise AssertionError(f"{'not ready in time' if late else 'it ended'}:\n{self.output()[-5000:]}")
             time.sleep(0.25)
-        self.start_seconds = time.monotonic() - started
-        return self
 
     def stop(self, seconds: float = 20) -> float:
         """Ctrl-C, as a terminal sends it: to the whole process group. Returns how long the end took."""
@@ -138,7 +147,10 @@ class Server:
         """Process id and configuration of every stage."""
         found = {}
         for pid in self.processes():
-            command = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+            try:
+                command = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+            except FileNotFoundError:
+                continue  # it ended while we looked
             if "sglang_omni.sidecar.process" in command:
                 config = json.loads(command[-1])
                 found[config["stage"]] = pid, config
