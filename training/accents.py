@@ -26,11 +26,13 @@ finnish  k l m n nk ou oi p r s s   t t  u  uu v u j s s
 
 VOICES = {
     "festival:pc_diphone": "italian",
+    "festival:lp_diphone": "italian",
     "festival:czech_machac": "czech",
     "festival:czech_dita": "czech",
     "festival:czech_krb": "czech",
     "festival:czech_ph": "czech",
     "festival:hy_fi_mv_diphone": "finnish",
+    "festival:suo_fi_lj_diphone": "finnish",
     "pico:it-IT": "italian",
     "pico:es-ES": "spanish",
 }

@@ -23,6 +23,9 @@ WORDS = sorted({word for phrase in (*SPOKEN, *NUMBERS[:10]) for word in phrase.s
 SOUNDS = PICTURES = 32
 """Of a batch."""
 
+HURRIED = 0.6
+"""Share of the sounds whose pace is changed."""
+
 SINGLE_WORDS = 150
 """Steps in which an ear hears single words, and then pairs: where words begin is hard to find in long sentences."""
 
@@ -120,12 +123,12 @@ def teach_ear(
 
 
 def disguised(sound: Tensor, rng: random.Random) -> Tensor:
-    """A spectrogram (mel bins, frames) as of another speaker, with a few bands and moments hidden (Jaitly and Hinton
-    2013, "Vocal tract length perturbation"; Park et al. 2019, "SpecAugment")."""
-    bins = len(sound)
-    at = (torch.arange(bins) * rng.uniform(0.92, 1.08) + rng.uniform(-5, 5)).clamp(0, bins - 1)
-    below = at.long().clamp_max(bins - 2)
-    sound = torch.lerp(sound[below], sound[below + 1], (at - below)[:, None])
+    """A spectrogram (mel bins, frames) as of another speaker, now faster and now slower, with a few bands and moments
+    hidden (Jaitly and Hinton 2013, "Vocal tract length perturbation"; Park et al. 2019, "SpecAugment")."""
+    bins, frames = sound.shape
+    sound = _between(sound, torch.arange(bins) * rng.uniform(0.92, 1.08) + rng.uniform(-5, 5))
+    if rng.random() < HURRIED:
+        sound = _between(sound.T, _hurried(frames, rng)).T
     low = sound.min()
     for _ in range(rng.randint(0, 2)):
         width = rng.randint(1, 14)
@@ -135,6 +138,21 @@ def disguised(sound: Tensor, rng: random.Random) -> Tensor:
         start = rng.randint(0, sound.shape[1] - 8)
         sound[:, start : start + rng.randint(1, 7)] = low
     return sound
+
+
+def _between(rows: Tensor, at: Tensor) -> Tensor:
+    """Rows at these places, of which those between two rows are between them too."""
+    at = at.clamp(0, len(rows) - 1)
+    below = at.long().clamp_max(len(rows) - 2)
+    return torch.lerp(rows[below], rows[below + 1], (at - below)[:, None])
+
+
+def _hurried(frames: int, rng: random.Random) -> Tensor:
+    """Where each of so many frames (10 ms) is taken from when a speaker's pace changes every 200 ms, by about a third
+    at most. The first and the last stay."""
+    paces = torch.tensor([rng.uniform(-0.3, 0.3) for _ in range(frames // 20 + 2)]).exp()
+    way = nn.functional.interpolate(paces[None, None], size=frames, mode="linear", align_corners=True)[0, 0].cumsum(0)
+    return (way - way[0]) / (way[-1] - way[0]) * (frames - 1)
 
 
 def teach_eye(

@@ -45,6 +45,7 @@ VOICES: dict[Split, tuple[tuple[str, float], ...]] = {
     "train": (
         *((f"flite:{name}", 9.0) for name in ("slt", "rms", "kal16")),
         *((f"pico:{language}", 9.0) for language in ("en-US", "en-GB")),
+        ("festival:cmu_us_slt_arctic_hts", 4.0),
         *((voice, 2.0) for voice in accents.VOICES),
         ("espeak", 32.0),
     ),
@@ -141,7 +142,7 @@ def clip(said: str, meant: str, voice: str, rng: random.Random, split: Split) ->
     return Clip(meant, voice, _int16(trimmed(synthesise(said, voice, rng, split))))
 
 
-def clips(seed: int = 0, digit_strings: int = 7200, rounds: int = 60) -> list[Clip]:
+def clips(seed: int = 0, digit_strings: int = 9000, rounds: int = 60) -> list[Clip]:
     """All clean clips that training uses, some four minutes of a core; every spoken sentence in `rounds` voices."""
     rng = random.Random(seed)
     voices, weights = zip(*VOICES["train"], strict=True)

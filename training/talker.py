@@ -38,7 +38,8 @@ PREDICTED = 256
 HELD_OUT = 96
 """Utterances on which progress is shown."""
 
-PEAK_RATE = 1.5e-3
+PEAK_RATE, RATE_ON = 1.5e-3, 1e-3
+"""From nothing, and from what is shipped."""
 
 
 class Teacher:
@@ -167,7 +168,8 @@ def train_talker(config: Qwen3OmniMoeConfig, work: Path, steps: int, go_on: bool
         if (step + 1) % 200 == 0:
             print(f"talker: held out after {step + 1}: {_told(teacher, shown)}", flush=True)
 
-    train(talker, loss, steps, PEAK_RATE, Checkpoint(work / "talker.pt"), after_step=after)
+    rate = RATE_ON if go_on else PEAK_RATE
+    train(talker, loss, steps, rate, Checkpoint(work / "talker.pt"), after_step=after)
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ import torch
 
 from training.examples import Conversation, World, processor, read
 from training.loop import Checkpoint, train
-from training.senses import WORDS, Ear, disguised, spelled
+from training.senses import WORDS, Ear, _hurried, disguised, spelled
 from training.sounds import RATE, Clip
 from training.thinker import new_thinker, scores
 
@@ -70,9 +70,20 @@ def test_an_ear_has_a_score_for_every_row(thinker) -> None:
     assert all(isinstance(words, str) for words in spelled(found, lengths))
 
 
-def test_a_disguise_keeps_the_shape() -> None:
+@pytest.mark.parametrize("seed", range(8))
+def test_a_disguise_keeps_the_shape(seed: int) -> None:
     sound = torch.randn(128, 40)
-    assert disguised(sound, random.Random(1)).shape == sound.shape
+    assert disguised(sound, random.Random(seed)).shape == sound.shape
+
+
+@pytest.mark.parametrize("frames", [9, 40, 333])
+def test_a_hurried_speaker_begins_and_ends_at_the_same_time_and_goes_one_way(frames: int) -> None:
+    at = _hurried(frames, random.Random(frames))
+    assert (at[0], len(at)) == (0, frames)
+    assert at[-1] == pytest.approx(frames - 1)
+    paces = at.diff()
+    assert paces.min() > 0
+    assert paces.max() < 2 * paces.min()
 
 
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path) -> None:
