@@ -143,7 +143,7 @@ def clip(said: str, meant: str, voice: str, rng: random.Random, split: Split) ->
 
 
 def clips(seed: int = 0, digit_strings: int = 9000, rounds: int = 60) -> list[Clip]:
-    """All clean clips that training uses, some four minutes of a core; every spoken sentence in `rounds` voices."""
+    """All clean clips that training uses, some fifteen minutes of a core; every spoken sentence in `rounds` voices."""
     rng = random.Random(seed)
     voices, weights = zip(*VOICES["train"], strict=True)
     wanted = [digits(rng) for _ in range(digit_strings)]
