@@ -21,10 +21,11 @@ from training.embeddings import text_embeddings
 from training.examples import SIZE, Conversation, Example, World, processor, read
 from training.held_out import held_out_clips
 from training.loop import Checkpoint, train
+from training.muon import hidden_matrices
 from training.parts import parser
 from training.senses import disguised, teach_ear, teach_eye
 
-EAR_STEPS, EYE_STEPS, MIND_STEPS, STEPS = 8000, 3500, 2000, 2400
+EAR_STEPS, EYE_STEPS, MIND_STEPS, STEPS = 7500, 3500, 1200, 1800
 MIND_RATE, RATE = 1.8e-3, 1e-3
 MIND_TEXTS, TEXTS = 24, 10
 """Conversations of text alone in a step, before there are media and then beside them."""
@@ -133,7 +134,8 @@ def teach_mind(
         if (step + 1) % 200 == 0:
             say(f"held out after {step + 1}: {rates(thinker, checks)}")
 
-    train(mind, loss, steps, MIND_RATE, Checkpoint(work / "mind.pt"), say, after_step=after)
+    matrices = hidden_matrices(mind)
+    train(mind, loss, steps, MIND_RATE, Checkpoint(work / "mind.pt"), say, after_step=after, matrices=matrices)
 
 
 def answered(thinker: Qwen3OmniMoeThinkerForConditionalGeneration, batch: list[Example]) -> Tensor:
@@ -168,7 +170,8 @@ def teach(
             thinker.train()
 
     slower = ("audio_tower", "visual")
-    train(thinker, loss, steps, RATE, Checkpoint(work / "thinker.pt"), say, slower, after)
+    matrices = hidden_matrices(thinker)
+    train(thinker, loss, steps, RATE, Checkpoint(work / "thinker.pt"), say, slower, after, matrices=matrices)
 
 
 def parts(batch: list[Example]) -> Iterable[list[Example]]:

@@ -1,0 +1,120 @@
+"""The loop that trains, its optimiser, and its products in bfloat16."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from training.half import HalfProducts
+from training.loop import Checkpoint, train
+from training.muon import Muon, hidden_matrices, orthogonal
+
+
+class Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.embed = nn.Embedding(7, 8)
+        self.mixed = nn.Linear(8, 12)
+        self.experts = nn.Parameter(torch.randn(3, 12, 5) / 4)
+        self.head = nn.Linear(5, 7)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.head(torch.einsum("ni,eio->no", self.mixed(self.embed(ids)), self.experts))
+
+
+def run(path: Path, steps: int, stop: int | None = None) -> Small:
+    model = Small()
+    checkpoint = Checkpoint(path)
+    checkpoint.interval = 0.0
+
+    def loss(step: int) -> Tensor:
+        if step == stop:
+            raise KeyboardInterrupt
+        ids = torch.randint(7, (16,), generator=torch.Generator().manual_seed(step))
+        return nn.functional.cross_entropy(model(ids), (ids + 1) % 7)
+
+    train(model, loss, steps, 1e-2, checkpoint, lambda line: None, ("head",), matrices=hidden_matrices(model))
+    return model
+
+
+def test_a_run_that_is_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole.pt", 20)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "stopped.pt", 20, stop=11)
+    again = run(tmp_path / "stopped.pt", 20)
+    for (name, a), b in zip(whole.named_parameters(), again.parameters(), strict=True):
+        assert torch.equal(a, b), name
+    ids = torch.arange(7)
+    before, after = (nn.functional.cross_entropy(model(ids), (ids + 1) % 7) for model in (Small(), whole))
+    assert after < before
+
+
+def test_what_is_orthogonal_has_singular_values_near_one_and_the_same_directions() -> None:
+    torch.manual_seed(0)
+    for shape in ((5, 24, 16), (1, 16, 24), (6, 20, 28)):
+        found = orthogonal(torch.randn(shape))
+        assert found.shape == shape
+        singular = torch.linalg.svdvals(found)
+        assert singular.min() > 0.3, shape
+        assert singular.max() < 1.4, shape
+    stack = torch.randn(4, 16, 24)
+    left, _, right = torch.linalg.svd(stack, full_matrices=False)
+    overlap = (orthogonal(stack) * (left @ right)).sum((1, 2)) / 16
+    assert overlap.min() > 0.8
+
+
+def test_a_stack_of_matrices_moves_as_each_would_alone() -> None:
+    torch.manual_seed(0)
+    stack = nn.Parameter(torch.randn(3, 16, 24))
+    alone = [nn.Parameter(matrix.clone()) for matrix in stack.detach()]
+    together, apart = (Muon([{"params": given, "matrices": True}], lr=0.1) for given in ([stack], alone))
+    for _ in range(3):
+        stack.grad = torch.randn_like(stack)
+        for matrix, gradient in zip(alone, stack.grad, strict=True):
+            matrix.grad = gradient.clone()
+        together.step()
+        apart.step()
+    assert torch.allclose(stack, torch.stack(list(alone)), atol=1e-2)  # sums in another order, in bfloat16
+
+
+def test_what_is_no_hidden_matrix_is_left_to_adamw() -> None:
+    ours, plain = Small(), Small()
+    chosen = {id(matrix) for matrix in hidden_matrices(ours)}
+    assert [name for name, value in ours.named_parameters() if id(value) in chosen] == ["experts", "mixed.weight"]
+    others = [value for value in ours.parameters() if id(value) not in chosen]
+    ids = torch.arange(7)
+    optimizers = (
+        Muon([{"params": others}, {"params": hidden_matrices(ours), "matrices": True}], lr=1e-2),
+        torch.optim.AdamW(plain.parameters(), lr=1e-2),
+    )
+    for model, optimizer in zip((ours, plain), optimizers, strict=True):
+        model(ids).square().sum().backward()
+        optimizer.step()
+    for name in ("embed.weight", "mixed.bias", "head.weight", "head.bias"):
+        assert torch.equal(ours.get_parameter(name), plain.get_parameter(name)), name
+    assert not torch.allclose(ours.experts, plain.experts)
+
+
+def test_half_products_and_their_gradients_are_those_of_float32_but_for_rounding() -> None:
+    torch.manual_seed(0)
+    layer, x = nn.Linear(24, 16), torch.randn(2, 5, 24, requires_grad=True)
+    found = {}
+    for half in (False, True):
+        layer.zero_grad()
+        x.grad = None
+        if half:
+            with HalfProducts():
+                made = layer(x)
+        else:
+            made = layer(x)
+        made.square().sum().backward()
+        found[half] = (made, x.grad, layer.weight.grad, layer.bias.grad)
+    assert found[True][0].dtype == torch.float32
+    for plain, half_ in zip(found[False], found[True], strict=True):
+        assert plain is not None
+        assert half_ is not None
+        assert 0 < (plain - half_).norm() / plain.norm() < 1e-2
+    with HalfProducts(), torch.no_grad():  # what is measured is measured exactly
+        assert torch.equal(layer(x), found[False][0])
