@@ -260,12 +260,29 @@ COMMON = frozenset(
 
 
 @cache
-def wordings(lines: tuple[str, ...], split: Split) -> list[str]:
-    """All that the lines stand for, of one split. A list too short to be split gives its last to the held-out one."""
+def wordings(lines: tuple[str, ...], split: Split, polite: bool = True) -> list[str]:
+    """All that the lines stand for, of one split. A list too short to be split gives its last to the held-out one.
+    What differs from a trained wording in nothing but punctuation is in neither split; nor, where wordings are made
+    `polite`, what differs in a polite word before or behind."""
     written = sorted({" ".join(wording.split()) for line in lines for wording in _write_out(line)})
     rare = [wording for wording in written if wording not in COMMON]
     held_out = [wording for wording in rare if zlib.crc32(wording.encode()) % 5 == 0] or rare[-1:]
-    return held_out if split == "held_out" else [wording for wording in written if wording not in held_out]
+    trained = [wording for wording in written if wording not in held_out]
+    if split == "train":
+        return trained
+    known = {bare(wording, polite) for wording in trained}
+    return [wording for wording in held_out if bare(wording, polite) not in known]
+
+
+def bare(text: str, polite: bool = True) -> str:
+    """In lower case, without punctuation and, where it may be `polite`, without what `_dress` puts around it."""
+    text = " ".join(re.sub(r"[^a-z0-9<>' ]", " ", text.lower()).split())
+    if polite:
+        for prefix in sorted(PREFIXES, key=len, reverse=True):
+            text = text.removeprefix(f"{prefix.lower()} ")
+        for suffix in SUFFIXES:
+            text = text.removesuffix(f" {suffix.lower()}")
+    return text
 
 
 def _write_out(line: str) -> list[str]:
@@ -298,8 +315,8 @@ def _dress(core: str, rng: random.Random, polite: bool = True) -> str:
 Task = Callable[[random.Random, Split], tuple[str, str]]
 
 
-def _fill(lines: tuple[str, ...], rng: random.Random, split: Split, **values: str) -> str:
-    core = rng.choice(wordings(lines, split))
+def _fill(lines: tuple[str, ...], rng: random.Random, split: Split, polite: bool = True, **values: str) -> str:
+    core = rng.choice(wordings(lines, split, polite))
     for name, value in values.items():
         core = core.replace(f"<{name}>", value)
     return core
@@ -339,7 +356,7 @@ GREETINGS = (
 
 def _greeting(rng: random.Random, split: Split) -> tuple[str, str]:
     lines, answer = rng.choice(GREETINGS)
-    return _fill(lines, rng, split), answer
+    return _fill(lines, rng, split, polite=False), answer
 
 
 NAME_QUESTIONS = (
@@ -623,7 +640,7 @@ def phrase(rng: random.Random) -> str:
 
 def _repeat(rng: random.Random, split: Split) -> tuple[str, str]:
     words = phrase(rng)
-    return _fill(REPEAT, rng, split, a=words).replace(" :", ":"), sentence(words)
+    return _fill(REPEAT, rng, split, polite=False, a=words).replace(" :", ":"), sentence(words)
 
 
 THINGS = (

@@ -213,7 +213,7 @@ async def examine(url: str, quick: bool, at_once: int, second: bool, parts: Sequ
             ("closed", voice, mode, text)
             for voice in VOICES
             for mode in MODES
-            for text in sentences.held_out(12 if quick else 50)
+            for text in sentences.closed_text()[: 12 if quick else 50]
         ]
         asked += [
             ("open", voice, "default sampling", text) for voice in VOICES for text in open_text()[: 15 if quick else 60]

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import zlib
+from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -75,7 +76,7 @@ BETWEEN = ["", ""] + [
 ]
 
 ONE_IN = 20
-"""One sentence of this many is held out, by its hash."""
+"""One sentence of this many is kept out of training, by its hash."""
 
 
 def is_held_out(text: str) -> bool:
@@ -222,15 +223,28 @@ def closed(rng: random.Random) -> str:
             return _casual(rng, text)
 
 
-def held_out(n: int, seed: int = 1) -> list[str]:
-    """`n` different sentences of the domain, none of them in training."""
+def held_out(n: int, trained: Iterable[str], seed: int = 1) -> list[str]:
+    """`n` different texts of the domain, a fifth of them two sentences, whose words are in none of the `trained` texts
+    one behind the other."""
     rng, found = random.Random(f"held out {seed}"), dict[str, None]()
-    kinds = [_digits, _number, _sum, _time, _date, _picture, _dialogue]
+    known = "".join(f" {_words_only(text)} |" for text in trained)
+    kinds = [_digits, _counting, _number, _sum, _time, _date, _picture, _dialogue]
     while len(found) < n:
         text = rng.choice(kinds)(rng)
-        if is_held_out(text) and text not in _phrases() and len(text) <= 110:
+        if rng.random() < 0.2:
+            text = f"{_phrase(rng)} {text}"
+        if len(text) <= 110 and f" {_words_only(text)} " not in known:
             found[text] = None
     return list(found)
+
+
+def closed_text() -> list[str]:
+    """Those by which the recipe is judged, of which none is in what it says to learn from."""
+    return resources.files("training").joinpath("closed_text.txt").read_text().splitlines()
+
+
+def _words_only(text: str) -> str:
+    return " ".join(re.sub(r"[^a-z0-9' ]", " ", text.lower()).split())
 
 
 def opened(rng: random.Random) -> str:
