@@ -25,7 +25,7 @@ from sglang_omni.models.qwen3_omni.demo import demo_config
 from training import shipped
 from training.clusters import k_means
 from training.mel import LogMel
-from training.parts import SIZE, parser
+from training.parts import SIZE, parser, whole
 from training.speech import FRAME, SAMPLE_RATE, VOICES, Phones, Utterance, read_speech
 from training.vocabulary import tokenizer
 
@@ -174,7 +174,8 @@ def read_encoder(config: Qwen3OmniMoeConfig, work: Path, go_on: bool = False) ->
     encoder = Encoder(code2wav.num_quantizers, code2wav.codebook_size)
     if not file.exists():
         encoder.learn(list(islice(read_speech(work), LEARNED_FROM)))
-        save_file({name: value.half() for name, value in encoder.state_dict().items()}, file)
+        with whole(file) as begun:
+            save_file({name: value.half() for name, value in encoder.state_dict().items()}, begun)
     encoder.load_state_dict(load_file(file))
     return encoder
 
@@ -188,7 +189,8 @@ def encode_speech(config: Qwen3OmniMoeConfig, work: Path, go_on: bool = False) -
         for utterance in tqdm(read_speech(work), desc="codes", mininterval=5):
             codes = encoder(utterance).to(torch.int16)
             made.append((encode(utterance.text).ids, codes, speakers[utterance.voice]))
-        torch.save(made, file)
+        with whole(file) as begun:
+            torch.save(made, begun)
     return [Spoken(text, codes.long(), voice) for text, codes, voice in torch.load(file)]
 
 

@@ -5,6 +5,7 @@ follows. First it learns from the synthesiser's own codes; then, as vocoders are
 when it is led along the truth (Shen et al. 2018, "Tacotron 2", section 2.2), from codes as the talker guesses them.
 """
 
+import random
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from training import shipped
 from training.codes import Spoken, encode_speech
 from training.loop import Checkpoint, train
 from training.mel import SpectralLoss
-from training.parts import SIZE, parser
+from training.parts import SIZE, parser, whole
 from training.speech import FRAME, read_speech
 from training.talker import Teacher
 
@@ -112,13 +113,15 @@ def guesses(config: Qwen3OmniMoeConfig, work: Path) -> list[Tensor]:
     file = work / "guessed.pt"
     if not file.exists():
         torch.manual_seed(0)
+        random.seed(0)
         spoken = encode_speech(config, work)[:UTTERANCES]
         talker = Qwen3OmniMoeTalkerForConditionalGeneration(config.talker_config)
         talker.load_state_dict(torch.load(work / "talker.pt")["model"])
         teacher = Teacher(config, talker.eval(), torch.cat([one.codes for one in spoken]))
         temperature = TRAINED_DRAWING["code_predictor_temperature"]
         made = [guessed(teacher, one, temperature) for one in tqdm(spoken, desc="guesses", mininterval=5)]
-        torch.save([codes.to(torch.int16) for codes in made], file)
+        with whole(file) as begun:
+            torch.save([codes.to(torch.int16) for codes in made], begun)
     return [codes.long() for codes in torch.load(file)]
 
 

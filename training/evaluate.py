@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import io
 import json
+import shutil
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -35,6 +36,14 @@ from training.spelling import errors, words
 VOICES = ("chelsie", "ethan")
 MODES: dict[str, dict[str, Any]] = {"greedy": {"temperature": 0}, "default sampling": {}}
 PARTS = ("speech", "dialogue", "vision", "video", "hearing", "human")
+TOOLS = (
+    ("flite", "flite", "flite"),
+    ("eSpeak NG", "espeak-ng", "espeak-ng"),
+    ("festival", "text2wave", "festival"),
+    ("festival's voice ked", "/usr/share/festival/voices/english/ked_diphone", "festvox-kdlpc16k"),
+)
+"""What says what the model is to hear."""
+
 SHORTEST = 0.2
 """Seconds; what is shorter counts as empty."""
 
@@ -202,35 +211,38 @@ def written(messages: Sequence[dict[str, Any]]) -> str:
     return " ".join(part.get("text") or f"<{part['type']}>" for part in content)
 
 
-async def examine(url: str, quick: bool, at_once: int, second: bool, parts: Sequence[str] = PARTS) -> Results:
+async def examine(url: str, options: argparse.Namespace) -> Results:
+    """Writes what there is to the options' `output` after every part."""
     from training import held_out
 
     results = Results()
     hear = await asyncio.to_thread(recognise.whisper)
     async with httpx.AsyncClient(base_url=url, timeout=300) as client:
-        examiner = Examiner(client, at_once, hear, recognise.pocketsphinx() if second else None)
+        examiner = Examiner(client, options.at_once, hear, recognise.pocketsphinx() if options.pocketsphinx else None)
         asked = [
             ("closed", voice, mode, text)
             for voice in VOICES
             for mode in MODES
-            for text in sentences.closed_text()[: 12 if quick else 50]
+            for text in sentences.closed_text()[: 12 if options.quick else 50]
         ]
         asked += [
-            ("open", voice, "default sampling", text) for voice in VOICES for text in open_text()[: 15 if quick else 60]
+            ("open", voice, "default sampling", text) for voice in VOICES for text in open_text()[: 15 if options.quick else 60]
         ]
-        if "speech" in parts:
+        if "speech" in options.parts:
             results.said = await examiner.all("speech", asked, examiner.speak)
+            results.write(options.output)
         material: dict[str, Callable[[], list[Any]]] = {
-            "dialogue": lambda: held_out.dialogue(60 if quick else 300),
-            "vision": lambda: held_out.vision(40 if quick else 200),
-            "video": lambda: held_out.videos(10 if quick else 50),
-            "hearing": lambda: held_out.hearing(40 if quick else 200),
-            "human": lambda: held_out.human() if held_out.HUMAN.exists() else [],
+            "dialogue": lambda: held_out.dialogue(60 if options.quick else 300, options.seed),
+            "vision": lambda: held_out.vision(40 if options.quick else 200, options.seed),
+            "video": lambda: held_out.videos(10 if options.quick else 50, options.seed),
+            "hearing": lambda: held_out.hearing(40 if options.quick else 200, options.seed),
+            "human": held_out.human,
         }
-        for part in (part for part in material if part in parts):
+        for part in (part for part in material if part in options.parts):
             items = await asyncio.to_thread(material[part])
             answers = await examiner.all(part, items, lambda item, part=part: examiner.answer(part, item))
             results.answered += answers
+            results.write(options.output)
     return results
 
 
@@ -293,17 +305,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model-path", help="the checkpoint of a started server (default: the one served by default)")
     parser.add_argument("--quick", action="store_true", help="a fifth of the material")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to ask about (default: all)")
+    parser.add_argument("--seed", type=int, default=0, help="of the questions, pictures and sounds (default: 0)")
     parser.add_argument("--at-once", type=int, default=6, help="requests at a time (default: %(default)s)")
     parser.add_argument("--pocketsphinx", action="store_true", help="also ask pocketsphinx what it hears")
     parser.add_argument("--output", type=Path, default=Path("evaluation.jsonl"), help="every answer (%(default)s)")
     options = parser.parse_args(arguments)
     begun = time.monotonic()
+    for tool, path, package in TOOLS:
+        if "hearing" in options.parts and not (shutil.which(path) or Path(path).exists()):
+            parser.exit(1, f"To ask what it hears, {tool} is missing: on Debian, apt install {package}\n")
     model = options.model_path or str(default_model())
     started = nullcontext() if options.url else serve(["--model-path", model], {"OMP_NUM_THREADS": "1"})
     with started as server:
         url = options.url or server.url
-        results = asyncio.run(examine(url, options.quick, options.at_once, options.pocketsphinx, options.parts))
-    results.write(options.output)
+        results = asyncio.run(examine(url, options))
     try:
         results.floors = floors(results, recognise.whisper())
         results.write(options.output)

@@ -1,9 +1,8 @@
-"""Matrix products in bfloat16, everything else in float32: twice as fast where the processor has instructions for it.
+"""A layer's products in bfloat16, everything else in float32: twice as fast where the processor has instructions.
 
 torch's autocast also keeps what lies between the products in bfloat16, which CPUs are slow at.
 """
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
@@ -57,18 +56,11 @@ class _Product(torch.autograd.Function):
 
 def products() -> AbstractContextManager[object]:
     """In bfloat16 where that is faster."""
-    return HalfProducts() if half_is_faster() else nullcontext()
+    return HalfProducts() if has_half() else nullcontext()
 
 
 @cache
-def half_is_faster() -> bool:
-    """Whether this machine multiplies faster in bfloat16, by trial."""
-    return min(_seconds(torch.bfloat16) for _ in range(3)) < 0.75 * min(_seconds(torch.float32) for _ in range(3))
-
-
-def _seconds(dtype: torch.dtype) -> float:
-    rows, weight = torch.ones(1024, 256, dtype=dtype), torch.ones(256, 256, dtype=dtype)
-    began = time.perf_counter()
-    for _ in range(10):
-        rows @ weight
-    return time.perf_counter() - began
+def has_half() -> bool:
+    """Whether this processor multiplies in bfloat16."""
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))

@@ -83,7 +83,10 @@ def hearing(n: int, seed: int = 0) -> list[Item]:
 
 
 def human() -> list[Item]:
-    """Recordings of people; too few for more than an impression."""
+    """Recordings of people, where they are installed; too few for more than an impression."""
+    if not HUMAN.exists():
+        print("No recordings of people: on Debian, apt install pocketsphinx-testdata")
+        return []
     items = []
     for name, words in RECORDINGS:
         data = (HUMAN / name).read_bytes()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from training.half import products
 from training.muon import Muon
+from training.parts import whole
 
 WARMUP = 100
 SAVE_EVERY = 120.0
@@ -39,8 +40,8 @@ class Checkpoint:
     def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, now: bool = False) -> None:
         if now or time.monotonic() - self.saved > self.interval:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-            torch.save(state, self.path.with_suffix(".new"))
-            self.path.with_suffix(".new").rename(self.path)
+            with whole(self.path) as file:
+                torch.save(state, file)
             self.saved = time.monotonic()
 
 
@@ -58,7 +59,7 @@ def train(
 ) -> None:
     """Muon for `matrices` and AdamW for the rest, with a warm-up and a cosine to nought. `loss` of a step depends on
     nothing but the step and the model; parameters whose names start with one of `slower` learn at a third of the rate.
-    With `matrices`, their products are in bfloat16 where that is faster.
+    With `matrices`, layers multiply in bfloat16 where the processor can.
     """
     optimizer = _optimizer(model, rate, slower, betas, {id(matrix) for matrix in matrices})
     first = checkpoint.load(model, optimizer)
@@ -72,7 +73,7 @@ def train(
             value = loss(step)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
-        nn.utils.clip_grad_norm_([value for group in optimizer.param_groups for value in group["params"]], 1.0)
+        nn.utils.clip_grad_norm_([each for group in optimizer.param_groups for each in group["params"]], 1.0)
         optimizer.step()
         mean = value.item() if step == first else 0.98 * mean + 0.02 * value.item()
         if step % 50 == 0:

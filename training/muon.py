@@ -8,6 +8,8 @@ from collections import defaultdict
 import torch
 from torch import Tensor, nn
 
+from training.half import has_half
+
 MOMENTUM = 0.95
 NEWTON_SCHULZ = ((3.4445, -4.7750, 2.0315),) * 5
 """Coefficients of the odd polynomial that brings singular values near one, step by step."""
@@ -57,7 +59,8 @@ def orthogonal(stack: Tensor) -> Tensor:
     """Of matrices (count, rows, columns), about the nearest whose singular values are all one."""
     if stack.shape[-2] > stack.shape[-1]:
         return orthogonal(stack.mT).mT
-    x = (stack / stack.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)).bfloat16()
+    x = stack / stack.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)
+    x = x.bfloat16() if has_half() else x
     for a, b, c in NEWTON_SCHULZ:
         squared = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(squared, squared, squared, beta=b, alpha=c), x, beta=a)
@@ -65,10 +68,10 @@ def orthogonal(stack: Tensor) -> Tensor:
 
 
 def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
-    """Those of a model that Muon is for: no embedding, no head, no router, no convolution."""
+    """Those of a model that Muon is for, experts' too: no embedding, no head, no router, no convolution."""
     others = ("embed", "head", "words", "gate.weight")
     return [
         value
         for name, value in model.named_parameters()
-        if value.ndim in (2, 3) and min(value.shape[-2:]) > 1 and not any(other in name for other in others)
+        if (value.ndim == 2 or "experts" in name) and len(value) > 1 and not any(other in name for other in others)
     ]

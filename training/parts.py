@@ -2,6 +2,8 @@
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 SIZE = "trained"
@@ -10,6 +12,15 @@ SIZE = "trained"
 def work_folder() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "sglang-omni" / "training"
+
+
+@contextmanager
+def whole(file: Path) -> Iterator[Path]:
+    """Where to write what is to be called `file` once all of it is there, so that a run that is killed leaves no half
+    of it for the next one."""
+    begun = file.with_name(f"begun-{file.name}")
+    yield begun
+    begun.rename(file)
 
 
 def parser(part: str, description: str | None, steps: int | None = None) -> argparse.ArgumentParser:

@@ -1,6 +1,7 @@
 """Spoken digits, commands and questions from synthetic voices, and what rooms and microphones make of them.
 
-The voices, the speeds and the kinds of noise of the held-out split are none of the training split's.
+The voices, the kinds of noise and the speeds that synthesisers are asked for are other ones in the held-out split than
+in training; what training does to sounds afterwards changes their speeds too.
 """
 
 import io
@@ -21,6 +22,7 @@ from scipy import fft, signal
 from training import accents
 from training.dialogue import COMMANDS, NUMBERS, SPOKEN_QUESTIONS, Split
 from training.errors import MissingTool
+from training.parts import whole
 
 RATE = 16_000
 DIGITS = NUMBERS[:10]
@@ -165,7 +167,8 @@ def save(made: list[Clip], path: Path) -> None:
     lengths = np.array([len(clip.samples) for clip in made])
     samples = np.concatenate([clip.samples for clip in made])
     words, voices = np.array([clip.words for clip in made]), np.array([clip.voice for clip in made])
-    np.savez(path, lengths=lengths, samples=samples, words=words, voices=voices)
+    with whole(path) as file:
+        np.savez(file, lengths=lengths, samples=samples, words=words, voices=voices)
 
 
 def load(path: Path) -> list[Clip]:

@@ -17,7 +17,7 @@ from scipy.signal import resample_poly
 from tqdm import tqdm
 
 from training.errors import MissingTool
-from training.parts import parser
+from training.parts import parser, whole
 from training.sentences import closed, opened
 
 
@@ -137,7 +137,8 @@ def make_speech(work: Path, count: int, seed: int = 0, processes: int = 1) -> No
                 begin = file.tell() // 2
                 listed.append({"voice": voice, "text": text, "begin": begin, "samples": len(samples), "phones": phones})
                 file.write(samples.tobytes())
-    index.write_text(json.dumps(listed))
+    with whole(index) as begun:
+        begun.write_text(json.dumps(listed))
 
 
 def read_speech(work: Path) -> Iterator[Utterance]:

@@ -22,7 +22,7 @@ from training.examples import SIZE, Conversation, Example, World, processor, rea
 from training.held_out import held_out_clips
 from training.loop import Checkpoint, train
 from training.muon import hidden_matrices
-from training.parts import parser
+from training.parts import parser, whole
 from training.senses import disguised, teach_ear, teach_eye
 
 EAR_STEPS, EYE_STEPS, MIND_STEPS, STEPS = 7500, 3500, 1200, 1800
@@ -220,7 +220,8 @@ def say(line: str) -> None:
 
 
 def export(thinker: nn.Module, path: Path) -> None:
-    save_file({name: value.detach().bfloat16().contiguous() for name, value in thinker.state_dict().items()}, path)
+    with whole(path) as file:
+        save_file({name: value.detach().bfloat16().contiguous() for name, value in thinker.state_dict().items()}, file)
 
 
 def main(arguments: list[str]) -> None:

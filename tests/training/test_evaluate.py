@@ -8,7 +8,7 @@ import pytest
 
 from training import sentences
 from training.evaluate import Answered, Floor, Results, Said, failed, open_text, page, written
-from training.sentences import is_held_out
+from training.spelling import words
 
 
 def said(part: str = "closed", voice: str = "ethan", errors: int = 0, **other: Any) -> Said:
@@ -63,7 +63,7 @@ def test_open_text_is_sixty_different_plain_sentences() -> None:
     assert all(5 <= len(text.split()) <= 12 and text.endswith(".") for text in texts)
 
 
-def test_held_out_sentences_are_none_of_those_in_training() -> None:
-    texts = sentences.held_out(50)
-    assert len(set(texts)) == 50
-    assert all(is_held_out(text) for text in texts)
+def test_closed_text_is_fifty_different_texts_of_many_words() -> None:
+    texts = sentences.closed_text()
+    assert len(set(texts)) == len(texts) == 50
+    assert len({word for text in texts for word in words(text)}) > 90
