@@ -1,13 +1,18 @@
 """`python -m training PART [options]`: one part of the trained demo model's recipe, or `all` of it."""
 
+import os
 import shlex
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 
 from training.errors import MissingTool
 
-PARTS = ("speech", "codes", "talker", "decoder", "thinker", "assemble")
+SPEAKS, THINKS = ("speech", "codes", "talker", "decoder"), ("thinker",)
+PARTS = (*SPEAKS, *THINKS, "assemble")
 """Each a module, whose `main` makes it from the arguments that are left."""
 
 SHOWN = ("card", "spectrogram")
@@ -20,16 +25,23 @@ def run(part: str, arguments: list[str]) -> None:
 
 def run_all(arguments: list[str]) -> None:
     """On two cores: what speaks on one, the thinker on the other. What is done is not done again."""
-    thinker = _begin(["thinker"], arguments)
-    speaker = _begin(["speech", "codes", "talker", "decoder"], arguments)
-    if any([thinker.wait(), speaker.wait()]):
-        sys.exit("a part failed; when that is mended, the same command goes on from here")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with _begun(THINKS, arguments) as thinker, _begun(SPEAKS, arguments) as speaker:
+        if any([thinker.wait(), speaker.wait()]):
+            sys.exit("a part failed; when that is mended, the same command goes on from here")
     run("assemble", arguments)
 
 
-def _begin(parts: list[str], arguments: list[str]) -> subprocess.Popen:
+@contextmanager
+def _begun(parts: Sequence[str], arguments: list[str]) -> Iterator[subprocess.Popen]:
+    """One after another, in a process that ends with this one."""
     commands = [shlex.join([sys.executable, "-m", "training", part, *arguments]) for part in parts]
-    return subprocess.Popen(" && ".join(commands), shell=True)
+    process = subprocess.Popen(" && ".join(commands), shell=True, start_new_session=True)
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
 
 
 def main() -> None:

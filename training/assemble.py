@@ -1,5 +1,6 @@
 """The parts as one checkpoint, which transformers and the server load like the published one."""
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -45,3 +46,6 @@ def main(arguments: list[str]) -> None:
     )
     given = options.parse_args(arguments)
     assemble(demo_config(SIZE), given.work, given.into)
+    encoder = given.work / "encoder.safetensors"
+    if given.into == shipped.WEIGHTS and encoder.exists():  # what is learned from these weights needs the same codes
+        shutil.copyfile(encoder, shipped.ENCODER)

@@ -215,7 +215,7 @@ async def examine(url: str, options: argparse.Namespace) -> Results:
     """Writes what there is to the options' `output` after every part."""
     from training import held_out
 
-    results = Results()
+    quick, seed, results = options.quick, options.seed, Results()
     hear = await asyncio.to_thread(recognise.whisper)
     async with httpx.AsyncClient(base_url=url, timeout=300) as client:
         examiner = Examiner(client, options.at_once, hear, recognise.pocketsphinx() if options.pocketsphinx else None)
@@ -223,19 +223,19 @@ async def examine(url: str, options: argparse.Namespace) -> Results:
             ("closed", voice, mode, text)
             for voice in VOICES
             for mode in MODES
-            for text in sentences.closed_text()[: 12 if options.quick else 50]
+            for text in sentences.closed_text()[: 12 if quick else 50]
         ]
         asked += [
-            ("open", voice, "default sampling", text) for voice in VOICES for text in open_text()[: 15 if options.quick else 60]
+            ("open", voice, "default sampling", text) for voice in VOICES for text in open_text()[: 15 if quick else 60]
         ]
         if "speech" in options.parts:
             results.said = await examiner.all("speech", asked, examiner.speak)
             results.write(options.output)
         material: dict[str, Callable[[], list[Any]]] = {
-            "dialogue": lambda: held_out.dialogue(60 if options.quick else 300, options.seed),
-            "vision": lambda: held_out.vision(40 if options.quick else 200, options.seed),
-            "video": lambda: held_out.videos(10 if options.quick else 50, options.seed),
-            "hearing": lambda: held_out.hearing(40 if options.quick else 200, options.seed),
+            "dialogue": lambda: held_out.dialogue(60 if quick else 300, seed),
+            "vision": lambda: held_out.vision(40 if quick else 200, seed),
+            "video": lambda: held_out.videos(10 if quick else 50, seed),
+            "hearing": lambda: held_out.hearing(40 if quick else 200, seed),
             "human": held_out.human,
         }
         for part in (part for part in material if part in options.parts):
