@@ -45,7 +45,8 @@ def test_a_load_is_measured_and_its_answers_are_those_they_get_alone(server: Ser
 
 
 def test_the_tap_is_measured_in_turns_with_prompts_that_are_not_cached(server: Server):
-    times, tokens = tap.measure([server.url, server.url], words=40, pairs=3)
+    ways = tap.Way(server.url, tap.SPOKEN), tap.Way(server.url, order=1)
+    times, tokens = tap.measure(ways, words=40, pairs=3)
     assert [len(each) for each in times] == [3, 3]
     assert min(map(min, times)) > 0
     assert tokens > 40
