@@ -1,11 +1,14 @@
 """What is compared with transformers, and how it is told."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from sglang_omni.benchmark import against_transformers
-from sglang_omni.benchmark.against_transformers import Answer, Figure, add, measure, stages_at_work, table
+from sglang_omni.benchmark.against_transformers import Answer, Figure, add, main, measure, stages_at_work, table
 
 
 def test_batches_are_timed_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,3 +54,48 @@ def test_a_page_takes_one_model_after_another(tmp_path: Path) -> None:
     head = "| | |\n|---|---|\n| command | `sgl-omni bench` |"
     sections = [f"## {name}\n\n{head}\n\n```\na\nb\n```\n" for name in ("demo", "middle")]
     assert page.read_text() == "# Spoken answers against transformers\n\n" + "\n".join(sections)
+
+
+LINE = "INFO [x] ended request={} total_s=0.5 talker_worked_s=0.1 code2wav_worked_s=0.2"
+
+
+@pytest.mark.parametrize(("device", "arguments"), [("cpu", []), ("cuda", []), ("cuda", ["--url", "http://there"])])
+def test_on_a_gpu_a_server_starts_when_transformers_is_done(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, device: str, arguments: Sequence[str]
+) -> None:
+    order: list[str] = []
+
+    class Asked:
+        parameters, dtype = 10**6, "float32"
+
+        def __init__(self, where: str, tokens: int):
+            self.device, self.name = device, "ours" if where == "http://there" else "theirs"
+
+        def answer(self, question: str) -> Answer:
+            order.append(self.name)
+            return Answer(question, 1.0, f"chatcmpl-{len(order)}")
+
+        def choose_threads(self) -> int:
+            return 1
+
+    @contextmanager
+    def serve(asked: Sequence[str]) -> Iterator[SimpleNamespace]:
+        order.append("a server starts")
+        log = "\n".join(LINE.format(f"chatcmpl-{number}") for number in range(99))
+        yield SimpleNamespace(url="http://there", output=lambda: log, process=SimpleNamespace(pid=1))
+
+    for name, fake in {"Transformers": Asked, "Client": Asked, "serve": serve, "SETTLE_SECONDS": 0}.items():
+        monkeypatch.setattr(against_transformers, name, fake)
+    monkeypatch.setattr(against_transformers, "cpu_times", lambda *_: "CPU time")
+    page = tmp_path / "page.md"
+    few = ["--model-path", "dir/model", "--concurrency", "1", "--repeats", "2", "--output", str(page)]
+    assert main([*few, *arguments]) == 0
+    turns = ["theirs"] * 2 + ["ours"] * 2  # alone, and all
+    expected = {
+        "cpu": ["theirs", "a server starts", "ours", *turns, *turns],
+        "cuda": ["theirs", *turns[:2] * 2, "a server starts", "ours", *turns[2:] * 2],
+    }
+    assert order == (["theirs", "ours", *turns, *turns] if arguments else expected[device])
+    told = page.read_text()
+    assert "| model | model, 1.0 million parameters, float32 |" in told
+    assert ("code2wav 0.20 s: the busier one 40%\nCPU time\n```" in told) == (not arguments)
