@@ -1,6 +1,6 @@
 """`sgl-omni bench NAME ...`, or `scripts/bench NAME ...`, which installs what is missing first.
 
-Without a name, options are those of `load`: `sgl-omni bench --url http://localhost:8000`."""
+Without a name it is `load`, with the options that are given: `sgl-omni bench --url http://localhost:8000`."""
 
 import sys
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def usage() -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    name, *arguments = [*argv] or [""]
+    name, *arguments = [*argv] or ["load"]
     if name in ("-h", "--help"):
         print(usage(), end="")
         return 0

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sglang_omni.benchmark import machine
+from sglang_omni.benchmark.progress import shown
 from sglang_omni.kernels.timing import seconds
 from sglang_omni.layers.activation import SnakeBeta, snake_beta
 from sglang_omni.layers.cache import Access, ByRow
@@ -34,8 +35,6 @@ ROWS = 1, 8, 32
 LENGTHS = 200, 2000
 PAGES, PAGE_ROWS = 128, 64
 """A row's page table, and rows of a page."""
-CODES, CODE_KV_HEADS = 16, 8
-"""The code predictor's positions, a page of its own for every row, and its heads of keys."""
 UNITS = (768, 32), (96, 1920)
 """Channels and steps a frame of code2wav's first and last residual units."""
 FRAMES, DILATION = 4, 9
@@ -114,23 +113,19 @@ def attention_cases(randn: Callable[..., Tensor]) -> Iterator[Case]:
     from sglang_omni.kernels.paged_attention.reference import paged_attention as reference
 
     d = REAL
-    for kv_heads, most, page_rows, lengths in (
-        (d.kv_heads, PAGES, PAGE_ROWS, LENGTHS),
-        (CODE_KV_HEADS, 1, CODES, (CODES,)),
-    ):
-        for count in ROWS:
-            pool, query = randn(count * most, page_rows, 2 * kv_heads, d.head_dim), randn(count, d.heads, d.head_dim)
-            pages = torch.randperm(len(pool), device=pool.device).view(count, most)
-            for length in lengths:
-                used = pages[:, : -(-length // page_rows)]
-                all_lengths = torch.full((count,), length, device=pool.device)
-                yield Case(
-                    "paged_attention",
-                    f"{rows(count)} of {length}, {kv_heads} heads of keys",
-                    partial(reference, query, pool, used, all_lengths),
-                    partial(paged_attention, query, pool, pages, all_lengths),
-                    count * length * bytes_of(pool[0, 0]) + 2 * bytes_of(query),
-                )
+    for count in ROWS:
+        pool, query = randn(count * PAGES, PAGE_ROWS, 2 * d.kv_heads, d.head_dim), randn(count, d.heads, d.head_dim)
+        pages = torch.randperm(len(pool), device=pool.device).view(count, PAGES)
+        for length in LENGTHS:
+            used = pages[:, : -(-length // PAGE_ROWS)]
+            lengths = torch.full((count,), length, device=pool.device)
+            yield Case(
+                "paged_attention",
+                f"{rows(count)} of {length}",
+                partial(reference, query, pool, used, lengths),
+                partial(paged_attention, query, pool, pages, lengths),
+                count * length * bytes_of(pool[0, 0]) + 2 * bytes_of(query),
+            )
 
 
 def norm_rope_cases(randn: Callable[..., Tensor], device: torch.device) -> Iterator[Case]:
@@ -325,7 +320,7 @@ def summary(device: torch.device, command: str) -> tuple[str, bool]:
     clock = partial(seconds, device=device) if gpu else cpu_seconds
     bandwidth = copy_bandwidth(clock, device)
     table, agree = [], True
-    for case in on_gpu(device) if gpu else on_cpu():
+    for case in shown(on_gpu(device) if gpu else on_cpu(), "kernels"):
         error = case.error()
         agree &= error <= ERROR
         before, after = clock(case.plain), clock(case.ours)

@@ -129,10 +129,12 @@ def main(arguments: Sequence[str]) -> int:
             asyncio.run(measure(experiment, asker))
     if options.recogniser:
         experiment.transcribe(options.recogniser)
-    page = report.page(experiment.results, experiment.failed, facts(options, asker, arguments))
+    measured_with = facts(options, asker, arguments)
+    page = report.page(experiment.results, experiment.failed, measured_with)
     print(page)
     if options.output:
-        report.write(options.output, f"Load: {options.workload}, {asker.model}", page, experiment.results)
+        title = f"Load: {options.workload}, {asker.model}"
+        report.write(options.output, title, page, experiment.results, measured_with)
     for sentence in experiment.failed:
         print(f"sgl-omni bench load: {sentence}", file=sys.stderr)
     return 1 if experiment.failed else 0

@@ -17,13 +17,14 @@ def facts(command: str) -> dict[str, str]:
         "date": date.today().isoformat(),
         "machine": ", ".join(machine),
         "versions": ", ".join([*versions(), f"Python {platform.python_version()}"]),
-        "command": f"`{command}`",
+        "command": command,
     }
 
 
 def table(facts: Mapping[str, str]) -> str:
     """In Markdown, a line each."""
-    return "\n".join(["| | |\n|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())])
+    cells = {name: f"`{value}`" if name == "command" else value for name, value in facts.items()}
+    return "\n".join(["| | |\n|---|---|", *(f"| {name} | {cell} |" for name, cell in cells.items())])
 
 
 def versions() -> list[str]:

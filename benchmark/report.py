@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -63,15 +63,17 @@ def _percent(rate: float | None) -> str:
     return NOTHING if rate is None else f"{100 * rate:.0f} %"
 
 
-def lines(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
-    """One for each request, then one for each point."""
+def lines(results: Sequence[Result], facts: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """What it was measured with, then one for each request, then one for each point."""
+    yield {"kind": "facts", **facts}
     for result in results:
         for repeat, run in enumerate(result.runs):
             for answer in run.answers:
                 said = asdict(answer)
                 del said["line"], said["pcm"], said["figures"]
                 figures = {**asdict(answer.figures), "real_time_factor": answer.figures.real_time_factor}
-                yield {"kind": "request", **asdict(result.point), "repeat": repeat, **figures, **said}
+                asked = {"workload": answer.line.workload, "line": answer.line.number}
+                yield {"kind": "request", **asdict(result.point), "repeat": repeat, **asked, **figures, **said}
     for result in results:
         spreads = {name: result.spread(name) for name in (*OF_ANSWERS, *OF_RUNS)}
         yield {
@@ -90,10 +92,10 @@ def lines(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
         }
 
 
-def write(folder: Path, title: str, told: str, results: Sequence[Result]) -> None:
+def write(folder: Path, title: str, told: str, results: Sequence[Result], facts: Mapping[str, str]) -> None:
     """requests.jsonl, summary.md, and plot.png and plot.svg where matplotlib is installed."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "requests.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines(results)))
+    (folder / "requests.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines(results, facts)))
     (folder / "summary.md").write_text(f"# {title}\n\n{told}\n")
     try:
         from sglang_omni.benchmark.plot import draw

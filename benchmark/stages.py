@@ -11,7 +11,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -23,22 +23,27 @@ import torch
 from torch import nn
 
 from sglang_omni.benchmark import machine
+from sglang_omni.benchmark.progress import shown
 from sglang_omni.kernels.choice import ENVIRONMENT
 from sglang_omni.models.qwen3_omni.code2wav import Code2Wav, Code2WavConfig
 from sglang_omni.models.qwen3_omni.code2wav_stage import Code2WavRunner
 from sglang_omni.models.qwen3_omni.talker import Talker
 from sglang_omni.models.qwen3_omni.talker_stage import Speech, TalkerRunner
 from sglang_omni.models.spec import StageOptions
+from sglang_omni.sidecar.runner import Later, Outputs
 
 STEPS = 20  # of which a repeat's time is the mean
 PROMPT = 200
 CHUNKS = 2, 16
 TAP_ROWS = 2048
+CPU_MODES = {"plain": "plain", "auto": "ours"}
+GPU_MODES = {"eager": "eager", "plain": "graphs", "auto": "ours"}
+"""What `SGLANG_OMNI_KERNELS` is measured as, and the columns' names; the last is what the product does."""
 
 
 @dataclass(frozen=True)
 class Time:
-    """Seconds of one step; `moved` are the bytes that it must read at least, 0 where that says nothing."""
+    """Seconds of one step; `moved` are the bytes that it reads, 0 where that says nothing."""
 
     name: str
     size: str
@@ -65,9 +70,23 @@ def clock(call: Callable[[], object], device: torch.device, repeats: int, steps:
     return median(times)
 
 
-def bytes_of(module: nn.Module) -> int:
-    tensors = [*module.parameters(), *module.buffers()]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+class OneLate:
+    """Calls of a step, each of which then waits for what the one before has made, as the scheduler does."""
+
+    def __init__(self, step: Callable[[], Outputs | Later]):
+        self.step = step
+        self.under_way: Later | None = None
+
+    def __call__(self) -> None:
+        before, outputs = self.under_way, self.step()
+        if before is not None:
+            before.wait()
+        self.under_way = outputs if isinstance(outputs, Later) else None
+
+
+def weights(*modules: nn.Module) -> int:
+    """Their bytes."""
+    return sum(weight.numel() * weight.element_size() for module in modules for weight in module.parameters())
 
 
 def plural(count: int, noun: str) -> str:
@@ -115,11 +134,10 @@ class Bench:
         yield Time("talker, prompt", f"{PROMPT} rows", self._prompt_time(runner, prompt))
         for count in self.rows:
             states = [self._open(runner, slot, prompt) for slot in range(count)]
-            self._step(runner, states)
-            yield Time(
-                "talker, frame", plural(count, "stream"), self._clock(partial(self._step, runner, states)), moved(count)
-            )
-            states = [self._open(runner, slot, prompt) for slot in range(count)]
+            for state in states:
+                self._step(runner, [state])
+            frame = self._clock(OneLate(partial(self._step, runner, states)))
+            yield Time("talker, frame", plural(count, "stream"), frame, moved(count))
             kept = torch.randn(count, hidden, dtype=self.dtype, device=self.device)
             predict = partial(runner.frame.speak, states, kept)
             yield Time("of it, sampling and code predictor", plural(count, "stream"), self._clock(predict))
@@ -129,10 +147,10 @@ class Bench:
     def _frame_bytes(self, talker: Talker) -> Callable[[int], int]:
         """Of the weights that a frame of so many streams reads, each once, but the code predictor's once a group."""
         text, groups = talker.config.text_config, talker.config.num_code_groups
-        experts = sum(bytes_of(layer.mlp.experts) for layer in talker.model.layers)
-        other = bytes_of(talker.model) - experts - bytes_of(talker.model.codec_embedding) + bytes_of(talker.codec_head)
+        experts = sum(weights(layer.mlp.experts) for layer in talker.model.layers)
+        other = weights(talker.model, talker.codec_head) - experts - weights(talker.model.codec_embedding)
         predictor = talker.code_predictor
-        layers = (groups - 1) * sum(bytes_of(layer) for layer in predictor.model.layers) + bytes_of(predictor.lm_head)
+        layers = (groups - 1) * weights(*predictor.model.layers) + weights(predictor.lm_head)
 
         def moved(count: int) -> int:
             chosen = 1 - (1 - text.num_experts_per_tok / text.num_experts) ** count  # as many as are expected
@@ -150,20 +168,22 @@ class Bench:
     def _open(self, runner: TalkerRunner, slot: int, prompt: dict[str, Any]) -> Speech:
         state = runner.open(slot, {**prompt, "speech": {"seed": slot}})
         runner.feed(state, [20] * 60)
-        self._step(runner, [state])
         return state
 
-    def _step(self, runner: TalkerRunner, states: Sequence[Speech]) -> None:
+    def _step(self, runner: TalkerRunner, states: Sequence[Speech]) -> Outputs | Later:
         for state in states:
             state.reason = None
             runner.memory.give(state)
-        runner.step(states)
+        return runner.step(states)
 
     def _prompt_time(self, runner: TalkerRunner, prompt: dict[str, Any]) -> float:
-        def read() -> None:
-            runner.memory.release(self._open(runner, 0, prompt))
+        def read() -> Outputs | Later:
+            state = self._open(runner, 0, prompt)
+            outputs = self._step(runner, [state])
+            runner.memory.release(state)
+            return outputs
 
-        return self._clock(read, 5)
+        return self._clock(OneLate(read), 5)
 
     # code2wav
 
@@ -171,19 +191,20 @@ class Bench:
         config = json.loads((self.directory / "config.json").read_text())["code2wav_config"]
         with torch.device(self.device):
             model = Code2Wav(Code2WavConfig.of(config)).to(self.dtype)
+        moved = weights(model.pre_transformer, model.upsample, model.decoder)
         runner = Code2WavRunner(self.options(), model)
         codes = torch.randint(0, model.config.codebook_size, (64, model.config.num_quantizers))
         for count in self.rows:
             for frames in CHUNKS:
                 states = [runner.open(slot, {"chunk_frames": [frames]}) for slot in range(count)]
 
-                def step(states: list = states, frames: int = frames) -> None:
+                def step(states: list = states, frames: int = frames) -> Outputs | Later:
                     for state in states:
                         state.waiting += codes[:frames]
-                    runner.step(states)
+                    return runner.step(states)
 
                 size = f"{plural(count, 'stream')}, {plural(frames, 'frame')}"
-                yield Time("code2wav, chunk", size, self._clock(step, 5), bytes_of(model.decoder))
+                yield Time("code2wav, chunk", size, self._clock(OneLate(step), 5), moved)
 
     def _clock(self, call: Callable[[], object], steps: int = STEPS) -> float:
         return clock(call, self.device, self.repeats, steps)
@@ -243,23 +264,21 @@ def page(options: argparse.Namespace, command: str) -> str:
     device, dtype = torch.device(options.device), getattr(torch, options.dtype)
     bandwidth = read_bandwidth(device)
     config = demo_config(options.size)
-    measured: dict[str, list[Time]] = {}
+    modes: Mapping[str, str] = GPU_MODES if device.type == "cuda" else CPU_MODES
+    measured = []
     with tempfile.TemporaryDirectory() as directory, torch.inference_mode():
         config.save_pretrained(directory)
-        for mode in ("plain", "auto"):
+        for mode, column in modes.items():
             with kernels(mode):
                 torch.manual_seed(0)
-                measured[mode] = list(Bench(Path(directory), device, dtype, options.rows, options.repeats).times())
+                bench = Bench(Path(directory), device, dtype, options.rows, options.repeats)
+                measured.append(list(shown(bench.times(), column)))
         hidden = config.thinker_config.text_config.hidden_size
-        once = [*tap_times(hidden, dtype, device, options.repeats), *encoder_times(options.repeats)]
-    table = [
-        "| | | plain, ms | ours, ms | speedup | least, ms | of that |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for plain, ours in zip(*measured.values(), strict=True):
-        speedup = f"{plain.seconds / ours.seconds:.1f}"
-        table.append(_line(ours, f"{plain.seconds * 1e3:.2f}", speedup, bandwidth))
-    table += [_line(time, "", "", bandwidth) for time in once]
+        once = [*tap_times(hidden, dtype, device, options.repeats), *shown(encoder_times(options.repeats), "once")]
+    head = ["", "", *(f"{column}, ms" for column in modes.values()), "speedup", "memory, ms", "share"]
+    table = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    table += [_line(times, len(modes), bandwidth) for times in zip(*measured, strict=True)]
+    table += [_line([time], len(modes), bandwidth) for time in once]
     facts = {
         **machine.facts(command),
         "weights": f"random, size `{options.size}`, {options.dtype}, on {device}, {options.threads} CPU threads",
@@ -268,10 +287,13 @@ def page(options: argparse.Namespace, command: str) -> str:
     return "\n".join([machine.table(facts), "", *table])
 
 
-def _line(time: Time, plain: str, speedup: str, bandwidth: float) -> str:
-    least = time.moved / bandwidth
-    limit = f"{least * 1e3:.2f} | {least / time.seconds:.0%}" if time.moved else " | "
-    return f"| {time.name} | {time.size} | {plain} | {time.seconds * 1e3:.2f} | {speedup} | {limit} |"
+def _line(times: Sequence[Time], columns: int, bandwidth: float) -> str:
+    """Of the same step in each mode, or in the last alone."""
+    ours, memory = times[-1], times[-1].moved / bandwidth
+    cells = [ours.name, ours.size, *[""] * (columns - len(times)), *(f"{time.seconds * 1e3:.2f}" for time in times)]
+    cells += [f"{times[0].seconds / ours.seconds:.1f}" if len(times) > 1 else ""]
+    cells += [f"{memory * 1e3:.2f}", f"{memory / ours.seconds:.0%}"] if ours.moved else ["", ""]
+    return f"| {' | '.join(cells)} |"
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ def has_one_answer(body: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """A request, but for the model's name and the way it is streamed."""
+    """A request, but for the model's name and the way it is streamed; and the file and line where it stands."""
 
     path: str
     body: dict[str, Any]
+    workload: str = ""
+    number: int = 0
 
     @property
     def speaks(self) -> bool:
@@ -35,8 +37,8 @@ class Line:
         if voice is None or not self.speaks:
             return self
         if self.path == SPEECHES:
-            return Line(self.path, {**self.body, "voice": voice})
-        return Line(self.path, {**self.body, "audio": {**self.body.get("audio", {}), "voice": voice}})
+            return replace(self, body={**self.body, "voice": voice})
+        return replace(self, body={**self.body, "audio": {**self.body.get("audio", {}), "voice": voice}})
 
 
 def names() -> list[str]:
@@ -51,7 +53,7 @@ def read(name: str) -> list[Line]:
     lines = []
     for number, text in enumerate(file.read_text().splitlines(), 1):
         try:
-            line = Line(**json.loads(text))
+            line = Line(**json.loads(text), workload=file.name, number=number)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{file.name}, line {number}: {error}") from error
         if line.path not in (CHATS, SPEECHES):

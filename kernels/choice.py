@@ -1,7 +1,8 @@
 """A Triton kernel or the plain operations it replaces: tried and timed once, where they will run.
 
-`SGLANG_OMNI_KERNELS` is `auto`; `plain` for no kernels; or `triton` for kernels wherever they can run, unasked. Whoever
-has a kernel asks `possible` and imports it only then, so where there is no GPU Triton is not imported.
+`SGLANG_OMNI_KERNELS` is `auto`; `plain` for no kernels; `eager` for no CUDA graphs either; or `triton` for kernels
+wherever they can run, unasked. Whoever has a kernel asks `possible` and imports it only then, so where there is no GPU
+Triton is not imported.
 """
 
 import logging
@@ -29,8 +30,8 @@ _decided: dict[Hashable, bool] = {}
 def mode() -> str:
     """What the environment asks for. Raises ConfigError for another word."""
     asked = os.environ.get(ENVIRONMENT, "auto")
-    if asked not in ("auto", "plain", "triton"):
-        raise ConfigError(f"{ENVIRONMENT} is {asked!r}; it may be auto, plain or triton")
+    if asked not in ("auto", "plain", "eager", "triton"):
+        raise ConfigError(f"{ENVIRONMENT} is {asked!r}; it may be auto, plain, eager or triton")
     return asked
 
 
@@ -38,7 +39,7 @@ def possible(device: torch.device) -> bool:
     """Whether kernels can run on the device at all; on a CPU in Triton's interpreter alone, when it is asked for."""
     asked = mode()
     if device.type == "cuda":
-        able = asked != "plain" and torch.cuda.get_device_capability(device) >= CAPABILITY
+        able = asked in ("auto", "triton") and torch.cuda.get_device_capability(device) >= CAPABILITY
     else:
         able = asked == "triton" and os.environ.get("TRITON_INTERPRET") == "1"
     return able and find_spec("triton") is not None

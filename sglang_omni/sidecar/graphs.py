@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from sglang_omni.kernels.choice import mode
 from sglang_omni.layers.transfer import send, write
 
 logger = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class Graphs(Generic[Key]):
         self.step = step
         self.blank = blank
         self.device = device
+        self.wanted = mode() != "eager"
         self.captured: dict[Key, tuple[Tensor, Graph] | None] = {}  # and their inputs; None: it cannot be
         self.shared: tuple[Any, torch.cuda.Stream] | None = None
 
@@ -100,7 +102,7 @@ class Graphs(Generic[Key]):
 
     def prepare(self, keys: Iterable[Key]) -> None:
         """Captures those of `keys` that are not yet; the largest should come first."""
-        missing = [key for key in keys if key not in self.captured]
+        missing = [key for key in keys if key not in self.captured] if self.wanted else []
         if missing:
             before = _free(self.device)
             for key in missing:

@@ -9,6 +9,7 @@ import torch
 from sglang.srt.managers.schedule_batch import FINISH_ABORT, FINISH_LENGTH, Req
 from torch import Tensor
 
+from sglang_omni.layers.transfer import send
 from sglang_omni.sidecar.messages import Abort, Chunk, Finish, Message, Start
 from sglang_omni.thinker.tap import HostCopy, Tap
 from sglang_omni.thinker.transcript import settled
@@ -70,7 +71,7 @@ class Forwarder:
             prompt_ids = torch.tensor(req.origin_input_ids_unpadded[: len(req.origin_input_ids)])
             media = torch.isin(prompt_ids, self._media_token_ids)
             slots = self._prompt_slots(req)
-            rows = self._tap.read(slots[media.nonzero().flatten().to(slots.device)])
+            rows = self._tap.read(slots[send(media.nonzero().flatten(), slots.device)])
             params = {"prompt_ids": prompt_ids, "positions": _positions(req), "speech": speech}
             stages = json.loads(custom.get(STAGES, "{}"))
             self._speeches[req.rid] = Speech(params, stages, HostCopy(rows), self._priority(req))

@@ -201,7 +201,8 @@ def test_a_workload_of_ones_own_is_read_and_its_mistakes_are_named(tmp_path):
     file = tmp_path / "mine.jsonl"
     file.write_text(json.dumps({"path": SPEECHES, "body": SPOKEN.body}) + "\n")
     (line,) = workload.read(str(file))
-    assert line.in_voice("aiden").body == {**SPOKEN.body, "voice": "aiden"}
+    other = line.in_voice("aiden")
+    assert (other.body, other.workload, other.number) == ({**SPOKEN.body, "voice": "aiden"}, "mine.jsonl", 1)
     assert ASKED.in_voice("aiden").body["audio"] == {"voice": "aiden", "format": "pcm16"}
     file.write_text('{"path": "/v1/nothing", "body": {}}\n')
     with pytest.raises(ValueError, match=r"mine\.jsonl, line 1: path is /v1/nothing"):

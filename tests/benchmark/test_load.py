@@ -146,7 +146,8 @@ def test_bare_sound_is_an_answer():
 
 def test_the_report_holds_what_was_measured(tmp_path: Path):
     pytest.importorskip("matplotlib")
-    experiment = Experiment([CHAT], [Point(clients=1), Point(clients=2)], requests=4, repeats=2, keep_sound=True)
+    line = Line(CHAT.path, CHAT.body, "mine.jsonl", 3)
+    experiment = Experiment([line], [Point(clients=1), Point(clients=2)], requests=4, repeats=2, keep_sound=True)
     load(experiment, lambda body: at_once(tokens=1))
     experiment.transcribe(lambda sound: "a word")
     told = page(experiment.results, ["too bad"], {"date": "today"})
@@ -157,16 +158,26 @@ def test_the_report_holds_what_was_measured(tmp_path: Path):
     assert "equal" not in told
     assert told.endswith("Failed: too bad.")
 
-    write(tmp_path, "Load", told, experiment.results)
+    write(tmp_path, "Load", told, experiment.results, {"date": "today"})
     rows = [json.loads(line) for line in (tmp_path / "requests.jsonl").read_text().splitlines()]
-    assert rows == json.loads(json.dumps([*lines(experiment.results)]))
-    assert [row["kind"] for row in rows] == ["request"] * 16 + ["summary"] * 2
+    assert rows == json.loads(json.dumps([*lines(experiment.results, {"date": "today"})]))
+    assert [row["kind"] for row in rows] == ["facts"] + ["request"] * 16 + ["summary"] * 2
+    assert rows[0]["date"] == "today"
+    assert {(row["workload"], row["line"]) for row in rows[1:17]} == {("mine.jsonl", 3)}
     measured = [answer.figures.first_audio for answer in experiment.results[1].answers]
     assert [row["first_audio"] for row in rows if row["kind"] == "request" and row["clients"] == 2] == measured
     assert rows[-1]["first audio (s)"]["median"] == pytest.approx(sorted(measured)[3], rel=0.5)
     assert (tmp_path / "summary.md").read_text().startswith("# Load\n\n| | |")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (tmp_path / "plot.svg").read_text()
+
+
+@pytest.mark.parametrize(("command", "asked"), [([], []), (["load"], []), (["--rate", "2"], ["--rate", "2"])])
+def test_without_a_name_it_is_a_load(monkeypatch: pytest.MonkeyPatch, command: list[str], asked: list[str]):
+    heard: list[list[str]] = []
+    monkeypatch.setattr("sglang_omni.benchmark.load.main", lambda arguments: heard.append(arguments) or 0)
+    assert main(command) == 0
+    assert heard == [asked]
 
 
 @pytest.mark.parametrize(

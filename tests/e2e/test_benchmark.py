@@ -33,9 +33,11 @@ def test_a_load_is_measured_and_its_answers_are_those_they_get_alone(server: Ser
     command = ["scripts/bench", "--url", server.url, "--workload", workload, *small, "--output", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    *requests, summary = map(json.loads, (tmp_path / "requests.jsonl").read_text().splitlines())
+    facts, *requests, summary = map(json.loads, (tmp_path / "requests.jsonl").read_text().splitlines())
+    assert facts["command"].startswith("sgl-omni bench load --url")
     assert (summary["equal to its solo run"], summary["errors"]) == (6, {})
     for request in requests:
+        assert request["workload"] == f"{workload}.jsonl"
         assert 0 < request["first_audio"] < request["total"]
         assert request["audio"] > request["first_chunk"] > 0
         assert (request["first_token"] is None) == (workload == "speech")
@@ -43,7 +45,8 @@ def test_a_load_is_measured_and_its_answers_are_those_they_get_alone(server: Ser
 
 
 def test_the_tap_is_measured_in_turns_with_prompts_that_are_not_cached(server: Server):
-    times, tokens = tap.measure([server.url, server.url], words=40, pairs=3)
+    ways = tap.Way(server.url, tap.SPOKEN), tap.Way(server.url, order=1)
+    times, tokens = tap.measure(ways, words=40, pairs=3)
     assert [len(each) for each in times] == [3, 3]
     assert min(map(min, times)) > 0
     assert tokens > 40

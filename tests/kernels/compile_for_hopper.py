@@ -52,7 +52,6 @@ for dtype in (torch.bfloat16, torch.float32):
     qkv, angles = empty(8, 1, 20, 128), empty(8, 1, 1, 128)
     norm_rope(qkv, empty(18, 128), 1e-6, angles, angles)
     paged_attention(qkv[:, 0, :16], empty(8, 64, 4, 128), ids(8, 128), ids(8))
-    paged_attention(qkv[:, 0, :16], empty(8, 16, 16, 128), ids(8, 1), ids(8))
     for batch, channels, time in ((1, 768, 64), (1, 96, 3840), (8, 384, 640), (8, 768, 256)):
         factors, bias = empty(channels, 1), empty(channels)
         before, weight = empty(batch, channels, time + 54), empty(7, channels, channels).permute(1, 2, 0)

@@ -91,7 +91,14 @@ def test_what_cannot_be_captured_in_a_graph_is_timed_without(monkeypatch: pytest
 
 @pytest.mark.parametrize(
     ("mode", "interpreted", "expected"),
-    [("auto", "0", False), ("auto", "1", False), ("triton", "0", False), ("triton", "1", True), ("plain", "1", False)],
+    [
+        ("auto", "0", False),
+        ("auto", "1", False),
+        ("triton", "0", False),
+        ("triton", "1", True),
+        ("plain", "1", False),
+        ("eager", "1", False),
+    ],
 )
 def test_on_a_cpu_kernels_run_in_the_interpreter_alone_and_when_asked_for(
     monkeypatch: pytest.MonkeyPatch, mode: str, interpreted: str, expected: bool
@@ -103,5 +110,5 @@ def test_on_a_cpu_kernels_run_in_the_interpreter_alone_and_when_asked_for(
 
 def test_a_mode_that_there_is_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(choice.ENVIRONMENT, "fast")
-    with pytest.raises(ConfigError, match="'fast'; it may be auto, plain or triton"):
+    with pytest.raises(ConfigError, match="'fast'; it may be auto, plain, eager or triton"):
         choice.possible(CPU)

@@ -6,6 +6,7 @@ is a GPU, it is asked too.
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -145,6 +146,26 @@ def test_code2wavs_steps(code2wav: Code2WavRunner, device: Device) -> None:
             assert code2wav.bucket(states[0]) == (2 + chunk, chunk == 0)
             assert isinstance(code2wav.step(states), Later)
     assert states[0].frames == 5
+
+
+def test_what_the_thinker_keeps_of_a_prompt(device: Device) -> None:
+    forwarder = pytest.importorskip("sglang_omni.thinker.forwarder", reason="needs SGLang")
+    prompt = [5, 151, 151, 6, 152]
+    req = SimpleNamespace(
+        rid="a",
+        sampling_params=SimpleNamespace(custom_params={forwarder.SPEECH: {}}),
+        extend_end=len(prompt),
+        origin_input_ids=prompt,
+        origin_input_ids_unpadded=prompt,
+        multimodal_inputs=None,
+    )
+    with device:
+        tap = forwarder.Tap(10, 4, torch.bfloat16, CUDA)
+        slots = send(torch.tensor([7, 2, 5, 1, 9]), CUDA)
+        tap.write(slots, send(torch.zeros(5, 4), CUDA))
+        keeper = forwarder.Forwarder(None, tap, [151, 152], lambda _: slots)
+        keeper.prefilled([req])
+    assert "a" in keeper._speeches
 
 
 @pytest.mark.parametrize(

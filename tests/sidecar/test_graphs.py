@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from sglang_omni.kernels.choice import ENVIRONMENT
 from sglang_omni.sidecar.graphs import Graphs, bucket, buckets
 
 SLOTS = 5
@@ -50,6 +51,16 @@ def test_replays_equal_calls(device: torch.device):
         assert torch.equal(*said)
     assert torch.equal(replayed.sums, called.sums)
     assert replayed.sums.tolist() == [20, 8, 12, 8, 13, 0]
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=str)
+@torch.inference_mode()
+def test_where_no_graphs_are_wanted_the_step_is_called(device: torch.device, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(ENVIRONMENT, "eager")
+    sums = Sums(device)
+    sums.graphs.prepare([(1, 2)])
+    assert not sums.graphs.captured
+    assert sums.graphs((1, 2), torch.tensor([[0, 3]])).item() == 6
 
 
 @pytest.mark.parametrize("device", DEVICES[1:], ids=str)

@@ -24,3 +24,27 @@ def test_the_defaults_are_fine():
 def test_refused_with_a_reason(field, value):
     with pytest.raises(ConfigError, match=f"^{REFUSED[field][1]} .* --text-only$"):
         check_server_args(ServerArgs("anywhere", **{field: value}))
+
+
+@pytest.mark.parametrize(
+    ("field", "option", "value"),
+    [
+        ("cuda_graph_backend_prefill", "--cuda-graph-backend-prefill", "breakable"),
+        ("cuda_graph_config", "--cuda-graph-config", {"prefill": {"backend": "full"}}),
+    ],
+)
+def test_graphs_of_prompts_are_refused(field, option, value):
+    with pytest.raises(ConfigError, match=rf"^{option} \((breakable|full) for prefill\) replays .* --text-only$"):
+        check_server_args(ServerArgs("anywhere", **{field: value}))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"cuda_graph_backend_prefill": "disabled"},
+        {"cuda_graph_config": {"prefill": {"backend": "disabled"}, "decode": {"backend": "full"}}},
+        {"cuda_graph_backend_decode": "full"},
+    ],
+)
+def test_other_graphs_are_fine(arguments):
+    check_server_args(ServerArgs("anywhere", **arguments))
