@@ -263,13 +263,15 @@ def main(arguments: Sequence[str]) -> int:
         clients = started.enter_context(ThreadPoolExecutor(options.concurrency))
         batches = {**batches, **server_batches(Client(url, options.text_tokens), questions, clients)}
         figures |= measure(batches, options.repeats)
-        told = table(figures, options.concurrency)
+        *told, speedup = table(figures, options.concurrency)
         print("\n".join(told), flush=True)
         if server:
             at_work = stages_at_work(server.output(), figures[OURS_ALONE].ids)
             details = [at_work, cpu_times(url, server.process.pid, options.text_tokens)]
             print("\n".join(details))
             told += details
+    print(speedup)
+    told.append(speedup)
     if options.output:
         add(options.output, name, facts, told)
     return 0
