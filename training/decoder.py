@@ -30,7 +30,7 @@ from training.parts import SIZE, parser, whole
 from training.speech import FRAME, read_speech
 from training.talker import Teacher
 
-STEPS, GUESSED_STEPS = 6000, 2500
+STEPS, GUESSED_STEPS = 5000, 2200
 PEAK_RATE = 1e-3
 PIECES, CONTEXT, FRAMES = 3, 36, 12
 """Pieces of a step; frames of a piece that the transformer sees; and of these, frames that become sound."""

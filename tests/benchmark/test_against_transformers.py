@@ -98,4 +98,4 @@ def test_on_a_gpu_a_server_starts_when_transformers_is_done(
     assert order == (["theirs", "ours", *turns, *turns] if arguments else expected[device])
     told = page.read_text()
     assert "| model | model, 1.0 million parameters, float32 |" in told
-    assert ("code2wav 0.20 s: the busier one 40%\nCPU time\n```" in told) == (not arguments)
+    assert ("code2wav 0.20 s: the busier one 40%\nCPU time\nspeedup: " in told) == (not arguments)
