@@ -105,7 +105,7 @@ def train_decoder(
         made = decode(decoder, torch.stack(codes), torch.tensor(begins))
         return loss_of(made, torch.stack(wanted)[:, : made.shape[1]])
 
-    train(decoder, loss, steps, PEAK_RATE, Checkpoint(file), betas=(0.8, 0.99))
+    train(decoder, loss, steps, PEAK_RATE, Checkpoint(file), betas=(0.8, 0.99), muon=False)
 
 
 def guesses(config: Qwen3OmniMoeConfig, work: Path) -> list[Tensor]:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from training.half import products
-from training.muon import Muon
+from training.muon import Muon, hidden_matrices
 from training.parts import whole
 
 WARMUP = 100
 SAVE_EVERY = 120.0
 """Seconds."""
 FASTER = 2.0
-"""How much faster than the rest matrices learn that are given to Muon."""
+"""How much faster than the rest the matrices learn."""
 
 
 class Checkpoint:
@@ -55,13 +55,15 @@ def train(
     slower: tuple[str, ...] = (),
     after_step: Callable[[int], None] | None = None,
     betas: tuple[float, float] = (0.9, 0.98),
-    matrices: Collection[nn.Parameter] = (),
+    muon: bool = True,
 ) -> None:
-    """Muon for `matrices` and AdamW for the rest, with a warm-up and a cosine to nought. `loss` of a step depends on
-    nothing but the step and the model; parameters whose names start with one of `slower` learn at a third of the rate.
-    With `matrices`, layers multiply in bfloat16 where the processor can.
+    """Muon for hidden matrices and AdamW for the rest, with a warm-up and a cosine to nought. `loss` of a step depends
+    on nothing but the step and the model; parameters whose names start with one of `slower` learn at a third of the
+    rate. Layers multiply in bfloat16 where the processor can. Without `muon`, for a model of convolutions, all is
+    AdamW's and in float32.
     """
-    optimizer = _optimizer(model, rate, slower, betas, {id(matrix) for matrix in matrices})
+    matrices = {id(matrix) for matrix in hidden_matrices(model)} if muon else set()
+    optimizer = _optimizer(model, rate, slower, betas, matrices)
     first = checkpoint.load(model, optimizer)
     model.train()
     mean, began = 0.0, time.monotonic()
@@ -69,7 +71,7 @@ def train(
         now = rate * min((step + 1) / WARMUP, 0.5 + 0.5 * math.cos(math.pi * step / steps))
         for group in optimizer.param_groups:
             group["lr"] = now * group["scale"]
-        with products() if matrices else nullcontext():
+        with products() if muon else nullcontext():
             value = loss(step)
         optimizer.zero_grad(set_to_none=True)
         value.backward()

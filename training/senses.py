@@ -17,7 +17,6 @@ from training import pictures
 from training.dialogue import COLOURS, NUMBERS, SHAPES
 from training.examples import World, mel, patches
 from training.loop import Checkpoint, train
-from training.muon import hidden_matrices
 from training.sounds import SPOKEN
 
 WORDS = sorted({word for phrase in (*SPOKEN, *NUMBERS[:10]) for word in phrase.split()})
@@ -120,7 +119,7 @@ def teach_ear(
         flat = torch.tensor([word for target in targets for word in target])
         return ctc_loss(scores, flat, lengths, torch.tensor([len(t) for t in targets]), zero_infinity=True)
 
-    train(ear, loss, steps, 1.5e-3, Checkpoint(work / "ear.pt"), say, matrices=hidden_matrices(ear))
+    train(ear, loss, steps, 1.5e-3, Checkpoint(work / "ear.pt"), say)
 
 
 def disguised(sound: Tensor, rng: random.Random) -> Tensor:
@@ -184,5 +183,5 @@ def teach_eye(
         return 3 * cross_entropy(here, torch.cat(centres)) + sum(losses, torch.zeros(()))
 
     deep, thinker.visual.deepstack_visual_indexes = thinker.visual.deepstack_visual_indexes, []  # nobody reads them yet
-    train(eye, loss, steps, 1.5e-3, Checkpoint(work / "eye.pt"), say, matrices=hidden_matrices(eye))
+    train(eye, loss, steps, 1.5e-3, Checkpoint(work / "eye.pt"), say)
     thinker.visual.deepstack_visual_indexes = deep

@@ -22,7 +22,6 @@ from training.codes import SPELLING, Spoken, encode_speech
 from training.embeddings import text_embeddings
 from training.initial import initialise
 from training.loop import Checkpoint, train
-from training.muon import hidden_matrices
 from training.parts import SIZE, parser
 from training.vocabulary import tokenizer
 
@@ -169,8 +168,7 @@ def train_talker(config: Qwen3OmniMoeConfig, work: Path, steps: int, go_on: bool
         if (step + 1) % 200 == 0:
             print(f"talker: held out after {step + 1}: {_told(teacher, shown)}", flush=True)
 
-    rate, matrices = RATE_ON if go_on else PEAK_RATE, hidden_matrices(talker)
-    train(talker, loss, steps, rate, Checkpoint(work / "talker.pt"), after_step=after, matrices=matrices)
+    train(talker, loss, steps, RATE_ON if go_on else PEAK_RATE, Checkpoint(work / "talker.pt"), after_step=after)
 
 
 @torch.no_grad()

@@ -21,7 +21,6 @@ from training.embeddings import text_embeddings
 from training.examples import SIZE, Conversation, Example, World, processor, read
 from training.held_out import held_out_clips
 from training.loop import Checkpoint, train
-from training.muon import hidden_matrices
 from training.parts import parser, whole
 from training.senses import disguised, teach_ear, teach_eye
 
@@ -134,8 +133,7 @@ def teach_mind(
         if (step + 1) % 200 == 0:
             say(f"held out after {step + 1}: {rates(thinker, checks)}")
 
-    matrices = hidden_matrices(mind)
-    train(mind, loss, steps, MIND_RATE, Checkpoint(work / "mind.pt"), say, after_step=after, matrices=matrices)
+    train(mind, loss, steps, MIND_RATE, Checkpoint(work / "mind.pt"), say, after_step=after)
 
 
 def answered(thinker: Qwen3OmniMoeThinkerForConditionalGeneration, batch: list[Example]) -> Tensor:
@@ -170,8 +168,7 @@ def teach(
             thinker.train()
 
     slower = ("audio_tower", "visual")
-    matrices = hidden_matrices(thinker)
-    train(thinker, loss, steps, RATE, Checkpoint(work / "thinker.pt"), say, slower, after, matrices=matrices)
+    train(thinker, loss, steps, RATE, Checkpoint(work / "thinker.pt"), say, slower, after)
 
 
 def parts(batch: list[Example]) -> Iterable[list[Example]]:

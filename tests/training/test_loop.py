@@ -37,7 +37,7 @@ def run(path: Path, steps: int, stop: int | None = None) -> Small:
         ids = torch.randint(7, (16,), generator=torch.Generator().manual_seed(step))
         return nn.functional.cross_entropy(model(ids), (ids + 1) % 7)
 
-    train(model, loss, steps, 1e-2, checkpoint, lambda line: None, ("head",), matrices=hidden_matrices(model))
+    train(model, loss, steps, 1e-2, checkpoint, lambda line: None, ("head",))
     return model
 
 
