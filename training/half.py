@@ -9,9 +9,11 @@ from functools import cache
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+
+LINEAR = torch._C._nn.linear
+"""torch.nn.functional's, which others in the process may have wrapped."""
 
 
 class HalfProducts(TorchFunctionMode):
@@ -24,7 +26,7 @@ class HalfProducts(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if func is F.linear and torch.is_grad_enabled():
+        if func is LINEAR and torch.is_grad_enabled():
             return _linear(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from sglang_omni.layers.company import alike
 from training.half import HalfProducts
 from training.loop import Checkpoint, train
 from training.muon import Muon, hidden_matrices, orthogonal
@@ -99,7 +101,12 @@ def test_what_is_no_hidden_matrix_is_left_to_adamw() -> None:
     assert not torch.allclose(ours.experts, plain.experts)
 
 
-def test_half_products_and_their_gradients_are_exact_ones_but_for_rounding() -> None:
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_half_products_and_their_gradients_are_exact_ones_but_for_rounding(
+    wrapped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if wrapped:  # as the thinker does on a CPU, with everybody's in its process
+        monkeypatch.setattr(functional, "linear", alike(functional.linear))
     torch.manual_seed(0)
     layer, x = nn.Linear(24, 16), torch.randn(2, 5, 24)
     found = []
