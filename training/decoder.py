@@ -30,8 +30,8 @@ from training.parts import SIZE, parser, whole
 from training.speech import FRAME, read_speech
 from training.talker import Teacher
 
-STEPS, GUESSED_STEPS = 5000, 2200
-PEAK_RATE = 1e-3
+STEPS, GUESSED_STEPS = 5500, 2500
+PEAK_RATE = 2.5e-3
 PIECES, CONTEXT, FRAMES = 3, 36, 12
 """Pieces of a step; frames of a piece that the transformer sees; and of these, frames that become sound."""
 
@@ -105,7 +105,7 @@ def train_decoder(
         made = decode(decoder, torch.stack(codes), torch.tensor(begins))
         return loss_of(made, torch.stack(wanted)[:, : made.shape[1]])
 
-    train(decoder, loss, steps, PEAK_RATE, Checkpoint(file), betas=(0.8, 0.99), muon=False)
+    train(decoder, loss, steps, PEAK_RATE, Checkpoint(file), betas=(0.8, 0.99))
 
 
 def guesses(config: Qwen3OmniMoeConfig, work: Path) -> list[Tensor]:

@@ -9,6 +9,7 @@ about pictures and about spoken digits and commands.
 
 import argparse
 import asyncio
+import base64
 import io
 import json
 import shutil
@@ -17,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,7 @@ from training.spelling import errors, words
 
 VOICES = ("chelsie", "ethan")
 MODES: dict[str, dict[str, Any]] = {"greedy": {"temperature": 0}, "default sampling": {}}
-PARTS = ("speech", "dialogue", "vision", "video", "hearing", "human")
+PARTS = ("speech", "dialogue", "vision", "video", "hearing", "spoken", "human")
 TOOLS = (
     ("flite", "flite", "flite"),
     ("eSpeak NG", "espeak-ng", "espeak-ng"),
@@ -195,6 +197,23 @@ class Examiner:
         right = any(words(answer) == words(accepted) for accepted in item.accepted)
         return Answered(part, item.task, written(item.messages), item.accepted, answer, right)
 
+    async def converse(self, part: str, item: Any) -> tuple[Answered, Said]:
+        """What is answered, and what is understood of it, which is compared with the answer that was due."""
+        voice = VOICES[0]
+        asked = {"messages": item.messages, "temperature": 0, "max_tokens": 160}
+        aloud = {"modalities": ["text", "audio"], "audio": {"voice": voice, "format": "wav"}}
+        response = await self.client.post("/v1/chat/completions", json=asked | aloud)
+        response.raise_for_status()
+        choice = response.json()["choices"][0]
+        answer, due = choice["message"]["content"] or "", item.accepted[0]
+        sound = recognise.read(io.BytesIO(base64.b64decode(choice["message"]["audio"]["data"])))
+        heard = await asyncio.to_thread(self.hear, sound)
+        seconds = len(sound) / RATE
+        right = any(words(answer) == words(accepted) for accepted in item.accepted)
+        failure = failed(due, seconds, choice["finish_reason"])
+        answered = Answered(part, item.task, written(item.messages), item.accepted, answer, right)
+        return answered, Said(part, voice, "greedy", due, heard, *errors(due, heard), round(seconds, 2), failure)
+
 
 def failed(text: str, seconds: float, finish_reason: str) -> str:
     """Why a sound is no reading of `text` at all: `empty`, `runaway`, or nothing. English takes 0.07 s a character."""
@@ -219,15 +238,11 @@ async def examine(url: str, options: argparse.Namespace) -> Results:
     hear = await asyncio.to_thread(recognise.whisper)
     async with httpx.AsyncClient(base_url=url, timeout=300) as client:
         examiner = Examiner(client, options.at_once, hear, recognise.pocketsphinx() if options.pocketsphinx else None)
-        asked = [
-            ("closed", voice, mode, text)
-            for voice in VOICES
-            for mode in MODES
-            for text in sentences.closed_text()[: 12 if quick else 50]
-        ]
-        asked += [
-            ("open", voice, "default sampling", text) for voice in VOICES for text in open_text()[: 15 if quick else 60]
-        ]
+        closed, opened = sentences.closed_text(), open_text()
+        if quick:
+            closed, opened = closed[::5], opened[::5]
+        asked = [("closed", voice, mode, text) for voice in VOICES for mode in MODES for text in closed]
+        asked += [("open", voice, "default sampling", text) for voice in VOICES for text in opened]
         if "speech" in options.parts:
             results.said = await examiner.all("speech", asked, examiner.speak)
             results.write(options.output)
@@ -236,12 +251,17 @@ async def examine(url: str, options: argparse.Namespace) -> Results:
             "vision": lambda: held_out.vision(40 if quick else 200, seed),
             "video": lambda: held_out.videos(10 if quick else 50, seed),
             "hearing": lambda: held_out.hearing(40 if quick else 200, seed),
+            "spoken": lambda: held_out.spoken(10 if quick else 50, seed),
             "human": held_out.human,
         }
         for part in (part for part in material if part in options.parts):
             items = await asyncio.to_thread(material[part])
-            answers = await examiner.all(part, items, lambda item, part=part: examiner.answer(part, item))
-            results.answered += answers
+            if part == "spoken":
+                for answered, said in await examiner.all(part, items, partial(examiner.converse, part)):
+                    results.answered.append(answered)
+                    results.said.append(said)
+            else:
+                results.answered += await examiner.all(part, items, partial(examiner.answer, part))
             results.write(options.output)
     return results
 
@@ -312,7 +332,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     begun = time.monotonic()
     for tool, path, package in TOOLS:
-        if "hearing" in options.parts and not (shutil.which(path) or Path(path).exists()):
+        if {"hearing", "spoken"} & set(options.parts) and not (shutil.which(path) or Path(path).exists()):
             parser.exit(1, f"To ask what it hears, {tool} is missing: on Debian, apt install {package}\n")
     model = options.model_path or str(default_model())
     started = nullcontext() if options.url else serve(["--model-path", model], {"OMP_NUM_THREADS": "1"})

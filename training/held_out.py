@@ -26,6 +26,9 @@ RECORDINGS = (
 )
 """Of them, those that say nothing but digits or a command that the model knows."""
 
+ALONE = [phrase for phrase in sounds.SPOKEN if spoken_answer(phrase) != world.UNKNOWN]
+"""What means something without a picture."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -76,9 +79,23 @@ def hearing(n: int, seed: int = 0) -> list[Item]:
     items = []
     for i in range(n):
         clip = _clip(rng, digits=i % 2 == 0)
-        room = sounds.in_a_room(clip.samples.astype(np.float32) / np.float32(32768), rng, "held_out")
         task = "digits" if i % 2 == 0 else "commands"
-        items.append(Item(task, _said([audio(room)]), (spoken_answer(clip.words),)))
+        items.append(Item(task, _said([_in_a_room(clip, rng)]), (spoken_answer(clip.words),)))
+    return items
+
+
+def spoken(n: int, seed: int = 0) -> list[Item]:
+    """A picture, and a voice kept for this that asks about it."""
+    rng = random.Random(f"spoken {seed}")
+    items = []
+    for _ in range(n):
+        seen = pictures.picture(rng)
+        answers = world.picture_answers(seen.colour, seen.shape, seen.number)
+        words = rng.choice([words for words, about in world.SPOKEN_QUESTIONS.items() if about in answers])
+        about = world.SPOKEN_QUESTIONS[words]
+        image = {"type": "image_url", "image_url": {"url": _uri("image/png", pictures.png(seen.image))}}
+        asked = _in_a_room(_said_by_somebody(rng, words, words), rng)
+        items.append(Item(about, _said([image, asked]), (answers[about],)))
     return items
 
 
@@ -103,11 +120,19 @@ def held_out_clips(n: int = 300) -> list[sounds.Clip]:
 
 
 def _clip(rng: random.Random, digits: bool) -> sounds.Clip:
-    voices, weights = zip(*sounds.VOICES["held_out"], strict=True)
-    phrase = rng.choice(sounds.SPOKEN)
+    phrase = rng.choice(ALONE)
     said, meant = sounds.digits(rng) if digits else (phrase, phrase)
-    voice = rng.choices(voices, weights)[0]
-    return sounds.clip(said, meant, voice, rng, "held_out")
+    return _said_by_somebody(rng, said, meant)
+
+
+def _said_by_somebody(rng: random.Random, said: str, meant: str) -> sounds.Clip:
+    voices, weights = zip(*sounds.VOICES["held_out"], strict=True)
+    return sounds.clip(said, meant, rng.choices(voices, weights)[0], rng, "held_out")
+
+
+def _in_a_room(clip: sounds.Clip, rng: random.Random) -> dict[str, Any]:
+    """A part of a message."""
+    return audio(sounds.in_a_room(clip.samples.astype(np.float32) / np.float32(32768), rng, "held_out"))
 
 
 def audio(sound: sounds.Sound) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from training.half import products
-from training.muon import Muon, hidden_matrices
+from training.muon import Muon, kind
 from training.parts import whole
 
 WARMUP = 100
@@ -55,15 +54,12 @@ def train(
     slower: tuple[str, ...] = (),
     after_step: Callable[[int], None] | None = None,
     betas: tuple[float, float] = (0.9, 0.98),
-    muon: bool = True,
 ) -> None:
     """Muon for hidden matrices and AdamW for the rest, with a warm-up and a cosine to nought. `loss` of a step depends
     on nothing but the step and the model; parameters whose names start with one of `slower` learn at a third of the
-    rate. Layers multiply in bfloat16 where the processor can. Without `muon`, for a model of convolutions, all is
-    AdamW's and in float32.
+    rate. Layers multiply in bfloat16 where the processor can.
     """
-    matrices = {id(matrix) for matrix in hidden_matrices(model)} if muon else set()
-    optimizer = _optimizer(model, rate, slower, betas, matrices)
+    optimizer = _optimizer(model, rate, slower, betas)
     first = checkpoint.load(model, optimizer)
     model.train()
     mean, began = 0.0, time.monotonic()
@@ -71,7 +67,7 @@ def train(
         now = rate * min((step + 1) / WARMUP, 0.5 + 0.5 * math.cos(math.pi * step / steps))
         for group in optimizer.param_groups:
             group["lr"] = now * group["scale"]
-        with products() if muon else nullcontext():
+        with products():
             value = loss(step)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
@@ -87,15 +83,13 @@ def train(
     model.eval()
 
 
-def _optimizer(
-    model: nn.Module, rate: float, slower: tuple[str, ...], betas: tuple[float, float], matrices: set[int]
-) -> Muon:
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = defaultdict(list)
+def _optimizer(model: nn.Module, rate: float, slower: tuple[str, ...], betas: tuple[float, float]) -> Muon:
+    groups: dict[tuple[bool, str | None], list[nn.Parameter]] = defaultdict(list)
     for name, value in model.named_parameters():
         if value.requires_grad:
-            groups[bool(slower) and name.startswith(slower), id(value) in matrices].append(value)
+            groups[bool(slower) and name.startswith(slower), kind(name, value)].append(value)
     parts: list[dict[str, Any]] = []
-    for (held_back, is_matrix), values in groups.items():
-        scale = (1 / 3 if held_back else 1.0) * (FASTER if is_matrix else 1.0)
-        parts.append({"params": values, "scale": scale, "matrices": is_matrix})
+    for (held_back, matrices), values in groups.items():
+        scale = (1 / 3 if held_back else 1.0) * (FASTER if matrices else 1.0)
+        parts.append({"params": values, "scale": scale, "matrices": matrices})
     return Muon(parts, lr=rate, betas=betas, weight_decay=0.01)

@@ -3,6 +3,7 @@
 torch.optim.Muon takes matrices one by one and no stacks of them, which the experts of a mixture are.
 """
 
+import math
 from collections import defaultdict
 
 import torch
@@ -20,7 +21,8 @@ training"), so that one rate does for both."""
 
 
 class Muon(torch.optim.AdamW):
-    """Groups with `"matrices": True` hold matrices and stacks of them, whose momentum is made orthogonal."""
+    """In groups with `"matrices"` the momentum is made orthogonal: of every matrix in a `"stack"` apart; or of a
+    parameter as a `"whole"`, (outputs, inputs and moments) if it is a convolution's."""
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -33,10 +35,11 @@ class Muon(torch.optim.AdamW):
                 self._step_of_matrices(group)
 
     def _step_of_matrices(self, group: dict) -> None:
-        alike = defaultdict[torch.Size, list[nn.Parameter]](list)
+        alike = defaultdict[tuple[int, int], list[nn.Parameter]](list)
         for matrix in group["params"]:
             if matrix.grad is not None:
-                alike[matrix.shape[-2:]].append(matrix)
+                rows, *others = matrix.shape[1:] if group["matrices"] == "stack" else matrix.shape
+                alike[rows, math.prod(others)].append(matrix)
         for (rows, columns), matrices in alike.items():
             stacks = [self._way(matrix).reshape(-1, rows, columns) for matrix in matrices]
             ways = orthogonal(torch.cat(stacks)).split([len(stack) for stack in stacks])
@@ -67,11 +70,12 @@ def orthogonal(stack: Tensor) -> Tensor:
     return x.to(stack.dtype)
 
 
-def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
-    """Those of a model that Muon is for, experts' too: no embedding, no head, no router, no convolution."""
-    others = ("embed", "head", "words", "gate.weight")
-    return [
-        value
-        for name, value in model.named_parameters()
-        if (value.ndim == 2 or "experts" in name) and len(value) > 1 and not any(other in name for other in others)
-    ]
+def kind(name: str, value: nn.Parameter) -> str | None:
+    """How Muon is to take a parameter: experts as a `"stack"`, a hidden matrix or a convolution along time as a
+    `"whole"`. What an embedding, a head, a router, a convolution of pictures or one of single channels has is not
+    for it."""
+    if any(other in name for other in ("embed", "head", "words", "gate.weight")):
+        return None
+    if "experts" in name:
+        return "stack"
+    return "whole" if value.ndim in (2, 3) and min(value.shape[:2]) > 1 else None

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterable
 from functools import cache
 from importlib import resources
+from itertools import count
 from pathlib import Path
 
 from training.errors import MissingTool
@@ -212,34 +213,51 @@ def _casual(rng: random.Random, text: str) -> str:
     return text.lower() if chance < 0.18 else text
 
 
-def closed(rng: random.Random) -> str:
-    """A sentence of the domain, of those that are in training."""
-    kinds = [_digits, _counting, _number, _sum, _phrase] + 2 * [_time, _date, _picture, _dialogue]
+KINDS = [_digits, _counting, _number, _sum, _phrase] + 2 * [_time, _date, _picture, _dialogue]
+
+
+def _drawn(rng: random.Random) -> tuple[str, bool]:
+    """One or two sentences of the domain, and whether they are kept out of training: one of them is, or, of two that
+    are phrases, both together."""
     while True:
-        text = rng.choice(kinds)(rng)
-        if rng.random() < 0.12:
-            text += " " + rng.choice(kinds)(rng)
-        if len(text) <= 110 and (not is_held_out(text) or text in _phrases()):
+        parts = [rng.choice(KINDS)(rng) for _ in range(2 if rng.random() < 0.12 else 1)]
+        text = " ".join(parts)
+        if len(text) <= 110:
+            made = [part for part in parts if part not in _phrases()] or ([text] if len(parts) > 1 else [])
+            return text, any(map(is_held_out, made))
+
+
+def closed(rng: random.Random) -> str:
+    """A text of the domain, of those that are in training."""
+    while True:
+        text, is_kept = _drawn(rng)
+        if not is_kept:
             return _casual(rng, text)
 
 
 def held_out(n: int, trained: Iterable[str], seed: int = 1) -> list[str]:
-    """`n` different texts of the domain, a fifth of them two sentences, whose words are in none of the `trained` texts
-    one behind the other."""
-    rng, found = random.Random(f"held out {seed}"), dict[str, None]()
+    """`n` different texts of the domain that are kept out of training, and whose words are in none of the `trained`
+    texts one behind the other. Half of them as they come, the others for words that were not among them."""
+    rng, texts, heard = random.Random(f"held out {seed}"), dict[str, None](), set[str]()
     known = "".join(f" {_words_only(text)} |" for text in trained)
-    kinds = [_digits, _counting, _number, _sum, _time, _date, _picture, _dialogue]
-    while len(found) < n:
-        text = rng.choice(kinds)(rng)
-        if rng.random() < 0.2:
-            text = f"{_phrase(rng)} {text}"
-        if len(text) <= 110 and f" {_words_only(text)} " not in known:
-            found[text] = None
-    return list(found)
+    for tries in count():
+        text, is_kept = _drawn(rng)
+        new = set(_words_only(text).split()) - heard
+        if is_kept and (len(texts) < n // 2 or new or tries > PATIENCE) and f" {_words_only(text)} " not in known:
+            texts[text] = None
+            heard |= new
+        if len(texts) == n:
+            return list(texts)
+    raise AssertionError("unreachable")
+
+
+PATIENCE = 200_000
+"""Texts in which new words are looked for."""
 
 
 def closed_text() -> list[str]:
-    """Those by which the recipe is judged, of which none is in what it says to learn from."""
+    """140 that are held out, by which the recipe is judged: none is within what it says to learn from, nor within
+    what the shipped weights learned from."""
     return resources.files("training").joinpath("closed_text.txt").read_text().splitlines()
 
 

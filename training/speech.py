@@ -48,8 +48,9 @@ VOICES = {"chelsie": Teacher("slt", 1.15, 200), "ethan": Teacher("slt", 0.95, 10
 """Ours, and whose sound each learns."""
 
 SAMPLE_RATE, FRAME = 24_000, 1920
-BEFORE, AFTER = 0.04, 0.16
-"""Seconds of near silence that are left in front of the words, at least, and behind them."""
+BEFORE, AFTER = 0.2, 0.16
+"""Seconds of near silence in front of the words, at least, and behind them. The talker gets one piece of text, of at
+most two letters, for every frame: with less silence it has to begin `they` before it knows that this is not `the`."""
 
 UTTERANCES = 18_000
 DOMAIN = 0.55
@@ -92,13 +93,13 @@ def say(text: str, teacher: Teacher) -> tuple[np.ndarray, Phones]:
 
 
 def trimmed(sound: np.ndarray, phones: Phones) -> tuple[np.ndarray, Phones]:
-    """Without the frames of 1,920 samples that are silent at both ends but for BEFORE and AFTER."""
+    """With BEFORE and AFTER of the silence at both ends, cut or begun by whole frames of 1,920 samples."""
     loud = np.flatnonzero(np.abs(sound) > 0.01)
     if len(loud):
-        begin = max(0, loud[0] - round(BEFORE * SAMPLE_RATE)) // FRAME * FRAME
-        end = loud[-1] + round(AFTER * SAMPLE_RATE)
-        sound = np.pad(sound, (0, max(0, end - len(sound))))[begin:end]
-        phones = [(phone, round(end - float(begin) / SAMPLE_RATE, 3)) for phone, end in phones]
+        begin = (int(loud[0]) - round(BEFORE * SAMPLE_RATE)) // FRAME * FRAME
+        end = int(loud[-1]) + round(AFTER * SAMPLE_RATE)
+        sound = np.pad(sound, (max(0, -begin), max(0, end - len(sound))))[max(0, begin) : end - min(0, begin)]
+        phones = [(phone, round(end - begin / SAMPLE_RATE, 3)) for phone, end in phones]
     return np.pad(sound, (0, -len(sound) % FRAME)), phones
 
 

@@ -33,7 +33,9 @@ SAME = {
 """American spellings, abbreviations, signs, and words that are written apart or together."""
 
 TOKEN = re.compile(r"\d+(?:st|nd|rd|th)\b|\d{1,3}(?:,\d{3})+|\d+|[^\W\d_]+(?:'[^\W\d_]+)*|[+&%=]|(?<=[\d\s])-(?=\s?\d)")
-DATE = re.compile(rf"(?<!the )\b(\d{{1,2}}) ({'|'.join(MONTHS).lower()})\b")
+DATE = re.compile(rf"(?<!the )\b(\d{{1,2}})(?:st|nd|rd|th)?(?: of)? ({'|'.join(MONTHS).lower()})\b")
+"""In figures, however it is written: `8 May`, `8th May` and `8th of May` are all read as `the eighth of May`."""
+
 Readings = list[list[str]]
 """The ways in which one token can be read aloud, each in words."""
 

@@ -7,6 +7,7 @@ that knows nothing of it understands the answer.
 import base64
 import io
 import random
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,10 @@ from tests.e2e.questions import DATA
 from tests.e2e.server import Server
 from tests.reference import reference_generate, reference_inputs, reference_processor
 from training.dialogue import COLOURS, NUMBERS, SHAPES, picture_answers, video_answer
+from training.evaluate import Results
 from training.pictures import Picture, film, mp4, picture, png
 from training.recognise import pocketsphinx
+from training.sentences import closed_text
 
 QUESTIONS = {"colour": "what_colour.wav", "shape": "what_shape.wav", "number": "how_many.wav"}
 """What is asked by voice, and the file with the question."""
@@ -43,6 +46,7 @@ ANSWERS = [
 ]
 """What can be answered and what can be misheard, as the recogniser's grammar."""
 
+ROOT = Path(__file__).parents[2]
 CIRCLE = (DATA / "red_circle.png").read_bytes()
 Answer = tuple[str, np.ndarray]
 """The text, and the sound at 24 kHz in [-1, 1]."""
@@ -138,6 +142,13 @@ def pitch(heard: np.ndarray) -> float:
     return float(24_000 / (120 + np.argmax(alike[120:384])))
 
 
+@pytest.mark.parametrize("voice", ["chelsie", "ethan"])
+def test_it_stops_by_itself_as_it_draws_by_default(client: openai.OpenAI, voice: str):
+    for text in closed_text()[:10]:
+        spoken = client.audio.speech.with_raw_response.create(model="qwen3-omni", input=text, voice=voice)
+        assert spoken.headers["x-finish-reason"] == "stop", text
+
+
 def test_it_notices_that_a_colour_changes(client: openai.OpenAI):
     seen = film(random.Random(4))
     shown = {"url": f"data:video/mp4;base64,{base64.b64encode(mp4(seen)).decode()}"}
@@ -207,3 +218,17 @@ def draw(dice: random.Random, alone: bool) -> Picture:
     while (seen := picture(dice)).number != 1 and alone:
         pass
     return seen
+
+
+@pytest.mark.slow
+def test_it_is_as_good_as_it_is_said_to_be(trained_server: Server, tmp_path: Path):
+    """A fifth of what docs/demo.md's rates are measured with, against what they are promised to be."""
+    asked = ["--quick", "--url", trained_server.url, "--output", str(tmp_path / "found.jsonl")]
+    command = ["scripts/evaluate-demo", *asked]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    found = Results.read(tmp_path / "found.jsonl")
+    assert not [said for said in found.said if said.failure]
+    assert done.stdout.splitlines()[-1] == found.line
+    assert found.error_rate("closed") < 8
+    for part in ("dialogue", "vision", "video", "hearing", "spoken"):
+        assert found.share_right(part) >= 90, part

@@ -3,11 +3,12 @@
 import math
 
 import numpy as np
+import pytest
 import torch
 
 from training.clusters import k_means
 from training.codes import MOMENTS, PHONES, STEPS, Encoder, beats, held, spelled
-from training.speech import FRAME, SAMPLE_RATE, VOICES, Utterance, trimmed
+from training.speech import AFTER, BEFORE, FRAME, SAMPLE_RATE, VOICES, Utterance, trimmed
 
 SIZE = 128
 
@@ -62,13 +63,20 @@ def test_beats_are_where_a_voice_of_that_pitch_has_its_pulses() -> None:
     assert beats(torch.zeros(FRAME), 200.0).eq(0).all()
 
 
-def test_a_sound_that_is_trimmed_keeps_its_place_in_its_frames() -> None:
-    sound = np.zeros(9 * FRAME + 100, np.float32)
-    sound[2 * FRAME + 1000 : 5 * FRAME] = 0.5
-    found, phones = trimmed(sound, [("pau", 0.2), ("aa", 0.4)])
+@pytest.mark.parametrize("begin", [0, 100, 3 * FRAME - 1, 9 * FRAME + 7])
+def test_a_sound_that_is_trimmed_begins_after_a_silence_and_keeps_its_place_in_its_frames(begin: int) -> None:
+    sound = np.zeros(begin + 3 * FRAME + 1000, np.float32)
+    sound[begin : begin + 3 * FRAME] = 0.5
+    second = begin / SAMPLE_RATE
+    found, phones = trimmed(sound, [("pau", second), ("aa", second + 0.24)])
     assert len(found) % FRAME == 0
-    assert np.array_equal(found[: 3 * FRAME], sound[2 * FRAME : 5 * FRAME])
-    assert phones == [("pau", 0.04), ("aa", 0.24)]
+    first, last = np.flatnonzero(found)[[0, -1]]
+    assert last - first == 3 * FRAME - 1
+    assert (first - begin) % FRAME == 0
+    assert 0 <= first - BEFORE * SAMPLE_RATE < FRAME
+    assert 0 <= len(found) - last - AFTER * SAMPLE_RATE < FRAME + 1
+    assert [phone for phone, _ in phones] == ["pau", "aa"]
+    assert [end for _, end in phones] == pytest.approx([first / SAMPLE_RATE, first / SAMPLE_RATE + 0.24], abs=1e-3)
 
 
 def test_codes_tell_the_voice_and_what_phones_do_not() -> None:

@@ -12,7 +12,7 @@ from torch.nn import functional
 from sglang_omni.layers.company import alike
 from training.half import HalfProducts
 from training.loop import Checkpoint, train
-from training.muon import Muon, hidden_matrices, orthogonal
+from training.muon import Muon, kind, orthogonal
 
 
 class Small(nn.Module):
@@ -73,7 +73,8 @@ def test_a_stack_of_matrices_moves_as_each_would_alone() -> None:
     torch.manual_seed(0)
     stack = nn.Parameter(torch.randn(3, 16, 24))
     alone = [nn.Parameter(matrix.clone()) for matrix in stack.detach()]
-    together, apart = (Muon([{"params": given, "matrices": True}], lr=0.1) for given in ([stack], alone))
+    together = Muon([{"params": [stack], "matrices": "stack"}], lr=0.1)
+    apart = Muon([{"params": alone, "matrices": "whole"}], lr=0.1)
     for _ in range(3):
         stack.grad = torch.randn_like(stack)
         for matrix, gradient in zip(alone, stack.grad, strict=True):
@@ -83,14 +84,34 @@ def test_a_stack_of_matrices_moves_as_each_would_alone() -> None:
     assert torch.allclose(stack, torch.stack(list(alone)), atol=1e-2)  # sums in another order, in bfloat16
 
 
+def test_a_convolution_moves_as_the_matrix_of_all_its_moments() -> None:
+    torch.manual_seed(0)
+    kernel = nn.Parameter(torch.randn(16, 4, 7))
+    matrix = nn.Parameter(kernel.detach().flatten(1).clone())
+    optimizer = Muon([{"params": [kernel, matrix], "matrices": "whole"}], lr=0.1)
+    kernel.grad = torch.randn_like(kernel)
+    matrix.grad = kernel.grad.flatten(1).clone()
+    optimizer.step()
+    assert torch.equal(kernel.flatten(1), matrix)
+    assert kind("decoder.0.conv.weight", kernel) == "whole"
+    assert kind("dwconv.conv.weight", nn.Parameter(torch.randn(16, 1, 7))) is None
+
+
 def test_what_is_no_hidden_matrix_is_left_to_adamw() -> None:
     ours, plain = Small(), Small()
-    chosen = {id(matrix) for matrix in hidden_matrices(ours)}
-    assert [name for name, value in ours.named_parameters() if id(value) in chosen] == ["experts", "mixed.weight"]
-    others = [value for value in ours.parameters() if id(value) not in chosen]
+    kinds = {name: kind(name, value) for name, value in ours.named_parameters()}
+    assert {name: how for name, how in kinds.items() if how} == {"experts": "stack", "mixed.weight": "whole"}
+    others = [value for name, value in ours.named_parameters() if not kinds[name]]
     ids = torch.arange(7)
     optimizers = (
-        Muon([{"params": others}, {"params": hidden_matrices(ours), "matrices": True}], lr=1e-2),
+        Muon(
+            [
+                {"params": others},
+                {"params": [ours.experts], "matrices": "stack"},
+                {"params": [ours.mixed.weight], "matrices": "whole"},
+            ],
+            lr=1e-2,
+        ),
         torch.optim.AdamW(plain.parameters(), lr=1e-2),
     )
     for model, optimizer in zip((ours, plain), optimizers, strict=True):

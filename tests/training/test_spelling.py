@@ -17,6 +17,8 @@ from training.spelling import errors, words
         ("Today is Monday, the twenty first of May.", "Today is Monday, the 21st of May"),
         ("It is the thirtieth of June.", "It is the 30th of June."),
         ("Today is Saturday, the ninth of August.", "Today is Saturday, 9 August."),
+        ("Today is Sunday, the eighth of December.", "Today is Sunday, 8th December."),
+        ("It is the second of May.", "It is 2nd of May."),
         ("One hundred and five.", "105"),
         ("One hundred five.", "105"),
         ("Two plus three is five.", "2 + 3 = 5"),
