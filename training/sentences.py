@@ -235,6 +235,10 @@ def closed(rng: random.Random) -> str:
             return _casual(rng, text)
 
 
+PATIENCE = 200_000
+"""Texts in which new words are looked for."""
+
+
 def held_out(n: int, trained: Iterable[str], seed: int = 1) -> list[str]:
     """`n` different texts of the domain that are kept out of training, and whose words are in none of the `trained`
     texts one behind the other. Half of them as they come, the others for words that were not among them."""
@@ -249,10 +253,6 @@ def held_out(n: int, trained: Iterable[str], seed: int = 1) -> list[str]:
         if len(texts) == n:
             return list(texts)
     raise AssertionError("unreachable")
-
-
-PATIENCE = 200_000
-"""Texts in which new words are looked for."""
 
 
 def closed_text() -> list[str]:
