@@ -55,9 +55,8 @@ def vision(n: int, seed: int = 0) -> list[Item]:
         seen = pictures.picture(rng)
         answers = world.picture_answers(seen.colour, seen.shape, seen.number)
         task = list(answers)[i % len(answers)]
-        image = {"type": "image_url", "image_url": {"url": _uri("image/png", pictures.png(seen.image))}}
         text = world.about(PICTURE_QUESTIONS[task], rng, "held_out")
-        items.append(Item(task, _said([image, {"type": "text", "text": text}]), (answers[task],)))
+        items.append(Item(task, _said([_image(seen), {"type": "text", "text": text}]), (answers[task],)))
     return items
 
 
@@ -93,9 +92,8 @@ def spoken(n: int, seed: int = 0) -> list[Item]:
         answers = world.picture_answers(seen.colour, seen.shape, seen.number)
         words = rng.choice([words for words, about in world.SPOKEN_QUESTIONS.items() if about in answers])
         about = world.SPOKEN_QUESTIONS[words]
-        image = {"type": "image_url", "image_url": {"url": _uri("image/png", pictures.png(seen.image))}}
         asked = _in_a_room(_said_by_somebody(rng, words, words), rng)
-        items.append(Item(about, _said([image, asked]), (answers[about],)))
+        items.append(Item(about, _said([_image(seen), asked]), (answers[about],)))
     return items
 
 
@@ -139,6 +137,10 @@ def audio(sound: sounds.Sound) -> dict[str, Any]:
     """A part of a message."""
     data = base64.b64encode(sounds.write_wave(sound)).decode()
     return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
+
+
+def _image(seen: pictures.Picture) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": _uri("image/png", pictures.png(seen.image))}}
 
 
 def _uri(kind: str, data: bytes) -> str:

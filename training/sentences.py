@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Iterable
 from functools import cache
 from importlib import resources
-from itertools import count
 from pathlib import Path
 
 from training.errors import MissingTool
@@ -244,15 +243,15 @@ def held_out(n: int, trained: Iterable[str], seed: int = 1) -> list[str]:
     texts one behind the other. Half of them as they come, the others for words that were not among them."""
     rng, texts, heard = random.Random(f"held out {seed}"), dict[str, None](), set[str]()
     known = "".join(f" {_words_only(text)} |" for text in trained)
-    for tries in count():
+    tries = 0
+    while len(texts) < n:
         text, is_kept = _drawn(rng)
+        tries += 1
         new = set(_words_only(text).split()) - heard
         if is_kept and (len(texts) < n // 2 or new or tries > PATIENCE) and f" {_words_only(text)} " not in known:
             texts[text] = None
             heard |= new
-        if len(texts) == n:
-            return list(texts)
-    raise AssertionError("unreachable")
+    return list(texts)
 
 
 def closed_text() -> list[str]:

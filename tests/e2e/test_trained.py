@@ -24,7 +24,7 @@ from sglang_omni.media import MediaPolicy
 from sglang_omni.media.audio import decode_audio
 from sglang_omni.models.qwen3_omni.demo.tokenizer import SPECIAL_TOKENS
 from tests.e2e.questions import DATA
-from tests.e2e.server import Server
+from tests.e2e.server import ROOT, Server
 from tests.reference import reference_generate, reference_inputs, reference_processor
 from training.dialogue import COLOURS, NUMBERS, SHAPES, picture_answers, video_answer
 from training.evaluate import Results
@@ -46,7 +46,6 @@ ANSWERS = [
 ]
 """What can be answered and what can be misheard, as the recogniser's grammar."""
 
-ROOT = Path(__file__).parents[2]
 CIRCLE = (DATA / "red_circle.png").read_bytes()
 Answer = tuple[str, np.ndarray]
 """The text, and the sound at 24 kHz in [-1, 1]."""
