@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -320,15 +321,24 @@ def summary(device: torch.device, command: str) -> tuple[str, bool]:
     clock = partial(seconds, device=device) if gpu else cpu_seconds
     bandwidth = copy_bandwidth(clock, device)
     table, agree = [], True
-    for case in shown(on_gpu(device) if gpu else on_cpu(), "kernels"):
-        error = case.error()
-        agree &= error <= ERROR
-        before, after = clock(case.plain), clock(case.ours)
+
+    def row(case: Case) -> tuple[str, bool]:
+        """Of the table, and whether the results agree."""
+        try:
+            error = case.error()
+            before, after = clock(case.plain), clock(case.ours)
+        except Exception as failure:  # of a compiler, a driver, a capture: the others are told of all the same
+            return f"| {case.name} | {case.size} | {' '.join(str(failure).split())[:200]} | | | | | |", False
         share = f"{case.moved / after / bandwidth:.0%}" if gpu else "-"  # what is small stays in a CPU's cache
-        table.append(
+        told = (
             f"| {case.name} | {case.size} | {before * 1e6:.1f} | {after * 1e6:.1f} | {before / after:.2f} "
             f"| {case.moved / 2**20:.2f} | {share} | {error:.0e} |"
         )
+        return told, error <= ERROR
+
+    for told, is_right in shown(map(row, on_gpu(device) if gpu else on_cpu()), "kernels", itemgetter(0)):
+        table.append(told)
+        agree &= is_right
     page = [
         machine.table({**machine.facts(command), "copy bandwidth": f"{bandwidth / 1e9:,.0f} GB/s"}),
         "",

@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import sys
 from collections.abc import Mapping
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
@@ -43,6 +44,10 @@ def processor() -> str:
 
 
 def gpus() -> list[str]:
-    """As NVIDIA's driver names them, without asking CUDA."""
+    """As CUDA names them where this process uses it, and else as NVIDIA's driver does: a client leaves a GPU alone."""
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_initialized():
+        names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+        return [*names, f"CUDA {torch.version.cuda}"]
     pages = [page.read_text() for page in Path("/proc/driver/nvidia/gpus").glob("*/information")]
     return [name for page in pages for name in re.findall(r"^Model:\s*(.*)$", page, re.MULTILINE)]

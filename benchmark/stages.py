@@ -1,7 +1,7 @@
 """How long each stage's step takes by itself, without HTTP, queues and processes: plain, and as the product runs it.
 
-It needs torch, and transformers' config classes; neither SGLang, FlashInfer nor a checkpoint: weights are random, and
-`--size real` has the published model's dimensions.
+It needs torch and transformers (for the model's config), but neither SGLang, FlashInfer nor a checkpoint: weights are
+random, and `--size real` has the published model's dimensions.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -49,6 +50,9 @@ class Time:
     size: str
     seconds: float
     moved: int = 0
+
+    def line(self) -> str:
+        return f"{self.name}, {self.size}: {self.seconds * 1e3:.2f} ms"
 
 
 def clock(call: Callable[[], object], device: torch.device, repeats: int, steps: int = STEPS) -> float:
@@ -272,9 +276,10 @@ def page(options: argparse.Namespace, command: str) -> str:
             with kernels(mode):
                 torch.manual_seed(0)
                 bench = Bench(Path(directory), device, dtype, options.rows, options.repeats)
-                measured.append(list(shown(bench.times(), column)))
+                measured.append(list(shown(bench.times(), column, Time.line)))
         hidden = config.thinker_config.text_config.hidden_size
-        once = [*tap_times(hidden, dtype, device, options.repeats), *shown(encoder_times(options.repeats), "once")]
+        other = chain(tap_times(hidden, dtype, device, options.repeats), encoder_times(options.repeats))
+        once = list(shown(other, "once", Time.line))
     head = ["", "", *(f"{column}, ms" for column in modes.values()), "speedup", "memory, ms", "share"]
     table = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     table += [_line(times, len(modes), bandwidth) for times in zip(*measured, strict=True)]

@@ -48,6 +48,7 @@ def _each(call: Callable[[], object], graph: bool) -> float:
 
 def _captured(calls: Callable[[], None]) -> torch.cuda.CUDAGraph:
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    current = torch.cuda.stream(torch.cuda.current_stream())  # which a capture that fails does not give back
+    with current, torch.cuda.graph(graph):
         calls()
     return graph

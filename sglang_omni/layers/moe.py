@@ -51,8 +51,16 @@ class SparseMoe(nn.Module):
     __call__ = forward
 
 
+def has_grouped_products(weight: Tensor) -> bool:
+    """Whether torch multiplies groups of rows without asking the device how many they are: on GPUs those from Hopper
+    on do, in bfloat16."""
+    if not weight.is_cuda:
+        return True
+    return weight.dtype == torch.bfloat16 and torch.cuda.get_device_capability(weight.device) >= (9, 0)
+
+
 class GroupedExperts:
-    """Rows sorted by expert, one grouped product for all; or a kernel for up to `few` rows."""
+    """Rows sorted by expert, one grouped product for all, where it can be had; or a kernel for up to `few` rows."""
 
     def __init__(self, experts: Sequence[GatedMlp], shared: GatedMlp, active: int):
         gate_up = [torch.cat((expert.gate_proj.weight.data, expert.up_proj.weight.data)) for expert in experts]
@@ -61,6 +69,7 @@ class GroupedExperts:
         self.numbers = torch.arange(len(experts), device=self.down.device)
         self.shared = shared
         self.shared.fuse()
+        self.plain = self.grouped if has_grouped_products(self.down) else self.every
         self.few = self._few(active) if possible(self.down.device) else 0
 
     def _few(self, active: int) -> int:
@@ -73,14 +82,14 @@ class GroupedExperts:
             x = self.down.new_empty(rows, self.down.shape[2]).normal_()
             best, chosen = torch.rand(rows, len(self.down), device=x.device).topk(active)
             example = x, torch.zeros_like(x), best.softmax(-1).to(x.dtype), chosen
-            if not is_faster("experts", self.grouped, self.picked, *example):
+            if not is_faster("experts", self.plain, self.picked, *example):
                 break
             few = rows
         return few
 
     def __call__(self, x: Tensor, residual: Tensor, weights: Tensor, chosen: Tensor, shared: Tensor) -> Tensor:
         """x and residual (rows, hidden), weights and chosen (rows, active), the shared expert's weight (rows, 1)."""
-        add = self.picked if len(x) <= self.few else self.grouped
+        add = self.picked if len(x) <= self.few else self.plain
         return torch.addmm(add(x, residual, weights, chosen), self.shared.inner(x) * shared, self.shared.down)
 
     def picked(self, x: Tensor, residual: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
@@ -97,3 +106,10 @@ class GroupedExperts:
         gate, up = F.grouped_mm(x[row.repeat_interleave(times)], self.gate_up, offs=ends).chunk(2, -1)
         y = F.grouped_mm(F.silu(gate) * up, self.down, offs=ends)[::times] * weights.flatten()[order, None]
         return residual.index_add(0, row, y)
+
+    def every(self, x: Tensor, residual: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
+        """As `grouped`: each row through every expert, most of which have no weight."""
+        share = weights.new_zeros(len(x), len(self.numbers)).scatter(1, chosen, weights)
+        gate, up = torch.matmul(x, self.gate_up).chunk(2, -1)
+        y = torch.matmul(F.silu(gate) * up, self.down)  # (experts, rows, hidden)
+        return residual + torch.einsum("erh,re->rh", y, share)

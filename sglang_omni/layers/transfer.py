@@ -4,7 +4,7 @@ Memory of the host that a GPU copies from or to by itself must be pinned. Torch 
 that use it are done, and gives it to the next.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -44,3 +44,13 @@ def fetch(values: Tensor) -> Callable[[], Tensor]:
         return host
 
     return wait
+
+
+def write_rows(values: Tensor, place: Tensor, rows: Sequence[int]) -> None:
+    """`values` of the host, into so many rows of a tensor on the device."""
+    place.index_copy_(0, send(torch.tensor(rows, dtype=torch.int64), place.device), send(values, place.device))
+
+
+def fetch_rows(values: Tensor, rows: Sequence[int]) -> Callable[[], Tensor]:
+    """As `fetch`, of some rows."""
+    return fetch(values.index_select(0, send(torch.tensor(rows, dtype=torch.int64), values.device)))

@@ -54,17 +54,26 @@ class Eager:
         self.output.copy_(self.call())
 
 
+class CannotCapture(RuntimeError):
+    """A call waits for the device, or else does what no graph can."""
+
+
 class CudaGraph:
     def __init__(self, call: Callable[[], Tensor], pool: Any, stream: torch.cuda.Stream):
-        """`pool` is shared with graphs of which none runs at the same time. Raises RuntimeError if the call waits for
-        the device."""
+        """`pool` is shared with graphs of which none runs at the same time. Raises CannotCapture, and what the call
+        raises by itself."""
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             call()  # compiles kernels, and lets libraries take what they keep
         self.graph = torch.cuda.CUDAGraph()
         current = torch.cuda.stream(torch.cuda.current_stream())  # which a capture that fails does not give back
-        with current, torch.cuda.graph(self.graph, pool=pool, stream=stream):
-            self.output = call()
+        try:
+            with current, torch.cuda.graph(self.graph, pool=pool, stream=stream):
+                self.output = call()
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise CannotCapture(str(error)) from error
 
     def replay(self) -> None:
         self.graph.replay()
@@ -117,7 +126,7 @@ class Graphs(Generic[Key]):
         self.shared = self.shared or (torch.cuda.graph_pool_handle(), torch.cuda.Stream())
         try:
             return inputs, CudaGraph(call, *self.shared)
-        except RuntimeError as error:
+        except CannotCapture as error:
             self.shared = None  # an allocator may still think that it captures
             logger.warning("%s has no graph, and is launched kernel by kernel: %s", key, error)
             return None

@@ -52,11 +52,11 @@ class SlotOnly:
 
 class Paged(Protocol):
     """A state of which `length` rows have been written to its pages: the numbers of those it holds, or else what was in
-    them."""
+    them, which is on its way to the host."""
 
     length: int
     pages: list[int]
-    parked: list[Tensor]
+    parked: list[Callable[[], Tensor]]
 
 
 class Pages:
@@ -83,17 +83,22 @@ class Pages:
         return max(0, -(-self._rows(state) // self.size) - len(state.pages))
 
     def give(self, state: Paged) -> None:
+        from sglang_omni.layers.transfer import write_rows
+
         state.pages += [heappop(self._free) for _ in range(self.needed(state))]
         if state.parked:
-            for pool, values in zip(self._pools, state.parked, strict=True):
-                pool[state.pages[: len(values)]] = values.to(pool.device)
+            for pool, copied in zip(self._pools, state.parked, strict=True):
+                values = copied()
+                write_rows(values, pool, state.pages[: len(values)])
             state.parked = []
 
     def park(self, state: Paged) -> None:
+        from sglang_omni.layers.transfer import fetch_rows
+
         if not state.pages:
             return  # parked already, or new
         written = state.pages[: -(-state.length // self.size)]
-        state.parked = [pool[written].cpu() for pool in self._pools]
+        state.parked = [fetch_rows(pool, written) for pool in self._pools]
         self.release(state)
 
     def release(self, state: Paged) -> None:

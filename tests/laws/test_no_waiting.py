@@ -87,14 +87,15 @@ class Event:
         raise AssertionError("waited for")
 
 
-@pytest.fixture
-def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
+@pytest.fixture(params=[(9, 0), (8, 0)], ids=["Hopper", "Ampere"])
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
     law()  # which computes
     monkeypatch.setenv("SGLANG_OMNI_KERNELS", "plain")
     monkeypatch.setattr(graphs, "CudaGraph", lambda call, *_: Eager(call))
     monkeypatch.setattr(graphs, "_free", lambda device: 0)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
     monkeypatch.setattr(torch.cuda, "Stream", lambda: None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: request.param)
     monkeypatch.setattr(torch.cuda, "Event", Event)
     torch.set_default_dtype(torch.bfloat16)
     yield Device()
@@ -134,6 +135,22 @@ def test_a_talkers_steps(talker: TalkerRunner, tiny_model: Path, device: Device,
             assert isinstance(talker.step(states), Later)
     assert kinds == {"prefill", "decode"}
     assert states[0].prompt.length > talker.prefill_rows
+
+
+def test_parking(talker: TalkerRunner, tiny_model: Path, device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only to give back is to wait, for the copy that was begun long ago."""
+    with device:
+        state = talker.open(0, {**told(tiny_model, "picture").params, "speech": {}})
+        talker.feed(state, [5, 6, 7])
+        talker.memory.give(state)
+        assert isinstance(talker.step([state]), Later)
+        talker.memory.park(state)
+        assert state.parked
+        assert not state.pages
+        monkeypatch.setattr(Event, "synchronize", lambda self: None)
+        talker.memory.give(state)
+        assert state.pages
+        assert not state.parked
 
 
 def test_code2wavs_steps(code2wav: Code2WavRunner, device: Device) -> None:
@@ -210,7 +227,7 @@ def forget(graphs: Graphs[Any]) -> None:
 @needs_a_gpu
 def test_a_talkers_graphs_wait_for_nothing_and_do_what_their_kernels_do(tiny_model: Path) -> None:
     options = {"prefill_rows": 24, "total_rows": 2048}
-    talker = TalkerRunner(StageOptions(str(tiny_model), device="cuda", slots=SLOTS, options=options))
+    talker = TalkerRunner(StageOptions(str(tiny_model), device="cuda", dtype="bfloat16", slots=SLOTS, options=options))
 
     def speak() -> list[Tensor]:
         params = told(tiny_model, "picture").params
@@ -233,7 +250,7 @@ def test_a_talkers_graphs_wait_for_nothing_and_do_what_their_kernels_do(tiny_mod
 
 @needs_a_gpu
 def test_code2wavs_graphs_wait_for_nothing_and_do_what_their_kernels_do(tiny_model: Path) -> None:
-    code2wav = Code2WavRunner(StageOptions(str(tiny_model), device="cuda", slots=SLOTS))
+    code2wav = Code2WavRunner(StageOptions(str(tiny_model), device="cuda", dtype="bfloat16", slots=SLOTS))
     codes = torch.randint(code2wav.config.codebook_size, (SLOTS, 9, 16), generator=torch.Generator().manual_seed(0))
 
     def sound() -> list[bytes]:

@@ -50,6 +50,19 @@ def test_experts_are_transformers(normalised: bool, rows: int) -> None:
         assert torch.equal(ours(x[3:8], residual[3:8]), together[3:8]), "company changes a row"
 
 
+@pytest.mark.parametrize("rows", [1, 37])
+@torch.no_grad()
+def test_experts_without_a_grouped_product_do_the_same(rows: int) -> None:
+    ours = moe.SparseMoe(config(True))
+    for parameter in ours.parameters():
+        parameter.normal_(generator=torch.Generator().manual_seed(3))
+    ours.fuse()
+    x, residual = torch.randn(2, rows, 16, generator=torch.Generator().manual_seed(4))
+    expected = ours(x, residual)
+    ours.fused.plain = ours.fused.every
+    torch.testing.assert_close(ours(x, residual), expected, atol=1e-4, rtol=1e-5)
+
+
 @torch.no_grad()
 def test_a_kernel_takes_as_many_rows_as_it_was_faster_with(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moe, "possible", lambda device: True)

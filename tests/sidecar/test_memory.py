@@ -1,5 +1,6 @@
 """The laws of pages: each is free or held once, and what is parked comes back to the bit."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -18,7 +19,7 @@ class State:
     wanted: int = 1  # rows that it must have room for
     length: int = 0
     pages: list[int] = field(default_factory=list)
-    parked: list[torch.Tensor] = field(default_factory=list)
+    parked: list[Callable[[], torch.Tensor]] = field(default_factory=list)
     said: list[float] = field(default_factory=list)  # what it has written, row by row
 
 
@@ -65,7 +66,7 @@ def test_what_was_given_for_later_is_not_kept_while_parked():
     memory.give(state)
     write(state, pool, 1.5)
     memory.park(state)
-    assert [len(values) for values in state.parked] == [1, 1]
+    assert [len(copied()) for copied in state.parked] == [1, 1]
     state.wanted = 2
     memory.give(state)
     assert memory.held(state) == 1

@@ -25,7 +25,7 @@ from sglang_omni.layers.streaming import Stream, allocate
 NEAR = 16
 """Frames whose signals a CPU still finds in its nearer caches; more are decoded one part of the batch after another."""
 
-EXAMPLES = (1, 2), (8, 8)
+EXAMPLES = (1, 2), (8, 8), (32, 16)
 """Rows and frames of the steps with which a kernel is tried."""
 
 

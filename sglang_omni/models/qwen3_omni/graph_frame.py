@@ -28,7 +28,7 @@ FIRST_PAGES = 8
 """Up to so many are captured at the start. Who speaks longer waits once, for the first who does."""
 
 LIKELIEST = 64
-"""A draw considers one token, so many, or the whole vocabulary. Most do with so many: that is captured at the start."""
+"""A draw considers one token, so many, or the whole vocabulary, which few do: all others are captured at the start."""
 
 EXAMPLE_ROWS = 1, 8
 """Of a step, when the kernel is tried."""
@@ -87,6 +87,7 @@ class GraphFrame:
         for size in [*pages[::-1], 0]:
             for rows in self.row_sizes[::-1]:
                 yield Step(rows, size, LIKELIEST)
+                yield Step(rows, size, 1)
 
     def decode(self, states: Sequence[Row], texts: Sequence[int]) -> Tensor:
         most = max(state.length for state in states) // self.page_rows + 1

@@ -71,7 +71,7 @@ class Speech:
     text: list[int] = field(default_factory=list)
     complete: bool = False
     pages: list[int] = field(default_factory=list)
-    parked: list[Tensor] = field(default_factory=list)  # what was in its pages, as long as it has none
+    parked: list[Callable[[], Tensor]] = field(default_factory=list)  # what was in its pages, while it has none
     length: int = 0
     position: float = 0.0  # the rotary position of the next row
     frames: int = 0
