@@ -21,6 +21,9 @@ SHOWN = ("card", "spectrogram")
 
 def run(part: str, arguments: list[str]) -> None:
     import_module(f"training.{part}").main(arguments)
+    if part in PARTS:
+        user, system, childrens_user, childrens_system, _ = os.times()
+        print(f"{part}: {(user + system + childrens_user + childrens_system) / 60:.1f} min of CPU time", flush=True)
 
 
 def run_all(arguments: list[str]) -> None:

@@ -30,7 +30,7 @@ from training.parts import SIZE, parser, whole
 from training.speech import FRAME, read_speech
 from training.talker import Teacher
 
-STEPS, GUESSED_STEPS = 5500, 2500
+STEPS, GUESSED_STEPS = 4500, 1500
 PEAK_RATE = 2.5e-3
 PIECES, CONTEXT, FRAMES = 3, 36, 12
 """Pieces of a step; frames of a piece that the transformer sees; and of these, frames that become sound."""

@@ -18,7 +18,7 @@ WARMUP = 100
 SAVE_EVERY = 120.0
 """Seconds."""
 FASTER = 2.0
-"""How much faster than the rest the matrices learn."""
+"""How much faster than the rest matrices learn, unless told otherwise."""
 
 
 class Checkpoint:
@@ -54,12 +54,13 @@ def train(
     slower: tuple[str, ...] = (),
     after_step: Callable[[int], None] | None = None,
     betas: tuple[float, float] = (0.9, 0.98),
+    faster: float = FASTER,
 ) -> None:
     """Muon for hidden matrices and AdamW for the rest, with a warm-up and a cosine to nought. `loss` of a step depends
     on nothing but the step and the model; parameters whose names start with one of `slower` learn at a third of the
-    rate. Layers multiply in bfloat16 where the processor can.
+    rate, and matrices `faster` than the rest. Layers multiply in bfloat16 where the processor can.
     """
-    optimizer = _optimizer(model, rate, slower, betas)
+    optimizer = _optimizer(model, rate, slower, betas, faster)
     first = checkpoint.load(model, optimizer)
     model.train()
     mean, began = 0.0, time.monotonic()
@@ -83,13 +84,15 @@ def train(
     model.eval()
 
 
-def _optimizer(model: nn.Module, rate: float, slower: tuple[str, ...], betas: tuple[float, float]) -> Muon:
+def _optimizer(
+    model: nn.Module, rate: float, slower: tuple[str, ...], betas: tuple[float, float], faster: float
+) -> Muon:
     groups: dict[tuple[bool, str | None], list[nn.Parameter]] = defaultdict(list)
     for name, value in model.named_parameters():
         if value.requires_grad:
             groups[bool(slower) and name.startswith(slower), kind(name, value)].append(value)
     parts: list[dict[str, Any]] = []
     for (held_back, matrices), values in groups.items():
-        scale = (1 / 3 if held_back else 1.0) * (FASTER if matrices else 1.0)
+        scale = (1 / 3 if held_back else 1.0) * (faster if matrices else 1.0)
         parts.append({"params": values, "scale": scale, "matrices": matrices})
     return Muon(parts, lr=rate, betas=betas, weight_decay=0.01)

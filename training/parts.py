@@ -1,6 +1,7 @@
 """What every part of the recipe is told."""
 
 import argparse
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +9,18 @@ from pathlib import Path
 
 SIZE = "trained"
 
+JUDGES = "evaluate", "held_out", "recognise", "card", "spectrogram"
+"""Modules that make no weights."""
+
 
 def work_folder() -> Path:
+    """Another for every form of the recipe: what one has begun, another cannot go on with."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "sglang-omni" / "training"
+    recipe = hashlib.sha256()
+    for module in sorted(Path(__file__).parent.glob("*.py")):
+        if module.stem not in JUDGES:
+            recipe.update(module.read_bytes())
+    return cache / "sglang-omni" / f"training-{recipe.hexdigest()[:12]}"
 
 
 @contextmanager

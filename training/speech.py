@@ -52,7 +52,7 @@ BEFORE, AFTER = 0.2, 0.16
 """Seconds of near silence in front of the words, at least, and behind them. The talker gets one piece of text, of at
 most two letters, for every frame: with less silence it has to begin `they` before it knows that this is not `the`."""
 
-UTTERANCES = 18_000
+UTTERANCES = 24_000
 DOMAIN = 0.55
 """Share of the utterances that are the domain's; the others are open English."""
 

@@ -16,6 +16,8 @@ from sglang.srt.runtime_context import get_exec
 from sglang.srt.sampling.sampling_batch_info import SamplingBatchInfo
 from torch import Tensor
 
+from sglang_omni.layers.transfer import send
+
 UNSEEDED = torch.iinfo(torch.int64).min
 """In a batch, the row of a request without a seed; a request that has this very seed gets the one above it."""
 
@@ -33,7 +35,7 @@ def seeded(batch: ScheduleBatch) -> Iterator[None]:
         yield
         return
     values = [UNSEEDED if seed is None else max(seed, UNSEEDED + 1) for seed in seeds]
-    info.sampling_seed = torch.tensor(values, dtype=torch.int64).to(batch.device, non_blocking=True)
+    info.sampling_seed = send(torch.tensor(values, dtype=torch.int64), torch.device(batch.device))
     try:
         yield
     finally:

@@ -17,7 +17,7 @@ import openai
 import pytest
 from PIL import Image
 from safetensors import safe_open
-from transformers import Qwen3OmniMoeForConditionalGeneration
+from transformers import BatchFeature, Qwen3OmniMoeForConditionalGeneration
 
 from sglang_omni.benchmark.words import samples, words
 from sglang_omni.media import MediaPolicy
@@ -159,13 +159,38 @@ def test_it_notices_that_a_colour_changes(client: openai.OpenAI):
     assert answer.choices[0].message.content == video_answer(seen.before, seen.after)
 
 
-def test_the_answer_is_transformers(client: openai.OpenAI, trained: Path):
-    """Text and waveform of a greedy answer."""
-    text, answer = ask(client, messages(CIRCLE, "what_colour.wav"), "ethan")
+def said(text: str) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": text}]
+
+
+def inputs_as_told(trained: Path) -> BatchFeature:
+    return reference_inputs(trained, "What day comes after Monday?")
+
+
+def inputs_as_shown(trained: Path) -> BatchFeature:
     heard = decode_audio((DATA / "what_colour.wav").read_bytes(), MediaPolicy(), "question")
     asked = [{"role": "user", "content": [{"type": "image"}, {"type": "audio"}]}]
-    inputs = reference_inputs(trained, asked, images=[image_of(CIRCLE)], audio=[heard])
-    truth = reference_generate(trained, inputs, voice="ethan", talker_repetition_penalty=1.0)
+    return reference_inputs(trained, asked, images=[image_of(CIRCLE)], audio=[heard])
+
+
+@pytest.mark.parametrize("voice", ["chelsie", "ethan"])
+@pytest.mark.parametrize(
+    ("asked", "inputs"),
+    [
+        pytest.param(said("What day comes after Monday?"), inputs_as_told, id="text"),
+        pytest.param(messages(CIRCLE, "what_colour.wav"), inputs_as_shown, id="picture and voice"),
+    ],
+)
+def test_the_answer_is_transformers(
+    client: openai.OpenAI,
+    trained: Path,
+    asked: list[dict[str, Any]],
+    inputs: Callable[[Path], BatchFeature],
+    voice: str,
+):
+    """Text and waveform of a greedy answer."""
+    text, answer = ask(client, asked, voice)
+    truth = reference_generate(trained, inputs(trained), voice=voice, talker_repetition_penalty=1.0)
     assert text == reference_processor(trained).tokenizer.decode(truth.text_ids, skip_special_tokens=True)
     assert len(answer) == len(truth.waveform)
     np.testing.assert_allclose(answer, truth.waveform, atol=1e-3)
