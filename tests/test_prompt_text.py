@@ -81,8 +81,9 @@ def test_typed_special_tokens_stay_text_everywhere(tokenizer, prompt_text, texts
 
 
 @settings(deadline=None, max_examples=60)
-@given(texts=st.tuples(*[st.text(st.characters(exclude_categories=["Cs"], exclude_characters="|"))] * 6))
+@given(texts=st.tuples(*[st.text(st.characters(exclude_categories=["Cs"], exclude_characters="|_"))] * 6))
 def test_other_prompts_get_the_ids_of_the_plain_path(tokenizer, prompt_text, texts):
+    """Every special token has one of the two characters that these texts lack."""
     messages = conversation(*texts)
     plain = tokenizer.apply_chat_template(messages, tools=tools(texts[0]), tokenize=False)
     assert prompt_text.render(messages, tools=tools(texts[0])) == tokenizer.encode(plain)

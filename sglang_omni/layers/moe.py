@@ -110,6 +110,6 @@ class GroupedExperts:
     def every(self, x: Tensor, residual: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
         """As `grouped`: each row through every expert, most of which have no weight."""
         share = weights.new_zeros(len(x), len(self.numbers)).scatter(1, chosen, weights)
-        gate, up = torch.matmul(x, self.gate_up).chunk(2, -1)
-        y = torch.matmul(F.silu(gate) * up, self.down)  # (experts, rows, hidden)
+        gate, up = torch.bmm(x.expand(len(self.numbers), -1, -1), self.gate_up).chunk(2, -1)
+        y = torch.bmm(F.silu(gate) * up, self.down)  # (experts, rows, hidden)
         return residual + torch.einsum("erh,re->rh", y, share)
