@@ -159,8 +159,8 @@ class ResidualUnit(nn.Module):
         self.kernel: Callable[[Tensor], Tensor] | None = None
 
     def choose(self, steps: int) -> None:
-        """Takes the kernel if it is faster, both for a stream's first chunk and for many later ones; a frame has so
-        many `steps`. The tail then remembers its signal before the activation, of which zeros stay zeros."""
+        """Takes the kernel if it is faster with every one of EXAMPLES; a frame has so many `steps`. The
+        tail then remembers its signal before the activation, of which zeros stay zeros."""
         kernel = self.fused()
         for rows, frames in EXAMPLES:
             x = self.act1.waves(rows, self.conv1.tail.length + frames * steps)
