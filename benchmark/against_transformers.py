@@ -94,6 +94,7 @@ class Transformers:
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.dtype = str(self.model.dtype).removeprefix("torch.")
         self.tokens = tokens
+        self.penalty = getattr(self.model.generation_config, "talker_repetition_penalty", 1.05)
 
     def choose_threads(self) -> int:
         """As many threads as answer fastest: for a small model on busy cores, one may."""
@@ -119,6 +120,7 @@ class Transformers:
             thinker_min_new_tokens=self.tokens,
             thinker_max_new_tokens=self.tokens,
             talker_do_sample=False,
+            talker_repetition_penalty=self.penalty,
             return_audio=True,
         )
         text = self.processor.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)

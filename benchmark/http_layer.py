@@ -13,6 +13,7 @@ import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from statistics import median
 from typing import Any
 
@@ -138,7 +139,7 @@ def in_a_stream(
 async def measure_chunks(server: Server, many: int, repeats: int) -> dict[str, float]:
     """CPU milliseconds of a chunk, by name."""
     costs = {"chat: text": await in_a_stream(server, CHATS, CHAT, many, repeats)}
-    for frames in (2, 16):  # the first chunks of an answer, and those from the fifth on
+    for frames in (2, 16):  # the first chunks of an answer, and the last
         size = f"{frames * FRAME_SECONDS:.2f} s of sound"
         bodies = {
             f"chat: {size}": (CHATS, {**CHAT, **ALOUD}),
@@ -210,6 +211,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--requests", type=int, default=200, help="one after the other (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=9, help="median of so many (default: %(default)s)")
     options = parser.parse_args(arguments)
+    if find_spec("tests") is None:
+        parser.error("the model that it stands in for lies in tests/ of a checkout: scripts/bench http-layer")
     warnings.simplefilter("ignore")
     import uvloop  # SGLang's server runs on it
 

@@ -100,6 +100,6 @@ def write(folder: Path, title: str, told: str, results: Sequence[Result], facts:
     try:
         from sglang_omni.benchmark.plot import draw
     except ImportError as missing:
-        print(f"no plot: {missing} (pip install 'sglang-omni[bench]')", file=sys.stderr)
+        print(f"no plot: {missing} (pip install '.[bench]' in a checkout)", file=sys.stderr)
         return
     draw(results, title, [folder / "plot.png", folder / "plot.svg"])

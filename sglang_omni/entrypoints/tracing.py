@@ -18,7 +18,7 @@ SCOPE = "sglang_omni"
 def check_installed() -> None:
     """Raises ConfigError where SGLang could not trace."""
     if not opentelemetry_imported:
-        raise ConfigError("--enable-trace needs OpenTelemetry: pip install 'sglang-omni[tracing]'")
+        raise ConfigError("--enable-trace needs OpenTelemetry: pip install '.[tracing]' in a checkout")
 
 
 def begin(id: str, route: str, headers: Mapping[str, str], since: float) -> "SpeechSpan | None":

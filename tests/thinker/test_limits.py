@@ -1,10 +1,20 @@
 """What cannot run beside a talker is refused before anything starts."""
 
+from pathlib import Path
+
 import pytest
 from sglang.srt.server_args import ServerArgs
 
 from sglang_omni.errors import ConfigError
 from sglang_omni.thinker.limits import REFUSED, check_server_args
+
+
+PAGE = Path(__file__).parents[2] / "docs/configuration.md"
+
+
+def test_the_page_names_them_all():
+    section = PAGE.read_text().split("## What cannot run beside a talker")[1].split("\n## ")[0]
+    assert [option for _, option, _ in REFUSED.values() if f"`{option}`" not in section] == []
 
 
 def test_the_defaults_are_fine():
