@@ -30,7 +30,7 @@ from training.parts import SIZE, parser, whole
 from training.speech import FRAME, read_speech
 from training.talker import Teacher
 
-STEPS, GUESSED_STEPS = 4500, 1500
+STEPS, GUESSED_STEPS = 4000, 1500
 PEAK_RATE = 2.5e-3
 PIECES, CONTEXT, FRAMES = 3, 36, 12
 """Pieces of a step; frames of a piece that the transformer sees; and of these, frames that become sound."""
@@ -43,6 +43,7 @@ HARDER = {"ethan": 2}
 
 
 def new_decoder(config: Qwen3OmniMoeConfig) -> Qwen3OmniMoeCode2Wav:
+    torch.manual_seed(0)
     decoder = Qwen3OmniMoeCode2Wav(config.code2wav_config)
     nn.init.normal_(decoder.code_embedding.weight)
     for name, parameter in decoder.named_parameters():

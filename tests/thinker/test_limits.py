@@ -8,7 +8,6 @@ from sglang.srt.server_args import ServerArgs
 from sglang_omni.errors import ConfigError
 from sglang_omni.thinker.limits import REFUSED, check_server_args
 
-
 PAGE = Path(__file__).parents[2] / "docs/configuration.md"
 
 

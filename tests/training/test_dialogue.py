@@ -6,7 +6,11 @@ import pytest
 from training.dialogue import (
     ADD,
     AFTER,
+    AFTER_DAY,
+    AFTER_NUMBER,
     BEFORE,
+    BEFORE_DAY,
+    BEFORE_NUMBER,
     CALENDAR,
     COLOURS,
     COMMON,
@@ -39,7 +43,11 @@ from training.dialogue import (
 POLITE = (
     ADD,
     AFTER,
+    AFTER_DAY,
+    AFTER_NUMBER,
     BEFORE,
+    BEFORE_DAY,
+    BEFORE_NUMBER,
     COMPARE,
     COUNT_BETWEEN,
     COUNT_DOWN,
