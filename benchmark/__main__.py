@@ -5,6 +5,7 @@ Without a name it is `load`, with the options that are given: `sgl-omni bench --
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 BENCHMARKS = {
     "load": "a server under load: first audio, real-time factor, throughput, errors, quality",
@@ -16,6 +17,11 @@ BENCHMARKS = {
     "soak": "a server under load for minutes: is everything right, and free after",
     "trace": "when the talker makes frames, for simulations of the chunk policy",
 }
+
+
+OF_A_CHECKOUT = "http-layer", "soak"
+"""What needs the tests' data or fakes."""
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def usage() -> str:
@@ -33,6 +39,11 @@ def main(argv: Sequence[str]) -> int:
     if name not in BENCHMARKS:
         print(usage(), end="", file=sys.stderr)
         return 2
+    if name in OF_A_CHECKOUT:
+        if not (ROOT / "tests").exists():
+            print(f"sgl-omni bench {name} needs a checkout: scripts/bench {name}", file=sys.stderr)
+            return 2
+        sys.path.append(str(ROOT))
     return import_module(f"sglang_omni.benchmark.{name.replace('-', '_')}").main(arguments)
 
 

@@ -40,7 +40,8 @@ class Speech:
     a stage gives up.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, counts: bool = True) -> None:
+        self.counts = counts  # as an answer of its own
         self._arrived: asyncio.Queue[tuple[float, bytes | Finish | OmniError]] = asyncio.Queue()
         self.arrived = 0.0  # when what was read last had come, on the monotonic clock
         self.finish_reason: str | None = None
@@ -167,21 +168,27 @@ class Pipeline:
             await asyncio.sleep(WATCH_SECONDS)
             if time.monotonic() - asleep > LATE_SECONDS:
                 continue  # the loop was held up: heartbeats may lie unread
-            self._limit_unread()
-            states = self.health()
-            for name in states:
-                if states[name] == "stuck":
-                    logger.error("the %s has been silent for %g s: ending it", name, STUCK_SECONDS)
-                    self.sidecars.kill(name)
-            if down := [name for name, state in states.items() if state in ("dead", "stuck")]:
-                self.fail_all(Unavailable(f"the {_and(down)} stopped; speech is not available"))
-            for name, code in self.sidecars.dead().items():
-                if name in self._seen or code < 0:  # one that never was ready, and was not killed, will never be
-                    self._start_again(name, code)
+            try:
+                self._look_after_stages()
+            except Exception:  # such as no memory for a process: the next look may do better
+                logger.exception("looking after the stages failed")
+
+    def _look_after_stages(self) -> None:
+        self._limit_unread()
+        states = self.health()
+        for name in states:
+            if states[name] == "stuck":
+                logger.error("the %s has been silent for %g s: ending it", name, STUCK_SECONDS)
+                self.sidecars.kill(name)
+        if down := [name for name, state in states.items() if state in ("dead", "stuck")]:
+            self.fail_all(Unavailable(f"the {_and(down)} stopped; speech is not available"))
+        for name, code in self.sidecars.dead().items():
+            if name in self._seen or code < 0:  # one that never was ready, and was not killed, will never be
+                self._start_again(name, code)
 
     def _start_again(self, name: str, code: int) -> None:
         if (delay := self.sidecars.will_start_in(name)) is not None:
-            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+            how = f"was killed by {_signal(-code)}" if code < 0 else f"ended with exit code {code}"
             logger.error("the %s %s: starting it again in %g s", name, how, delay)
         if self.sidecars.start_again(name):
             self.restarts[name] += 1
@@ -210,9 +217,9 @@ class Pipeline:
     # Requests
 
     @contextlib.contextmanager
-    def listen(self, request_id: str) -> Iterator[Speech]:
+    def listen(self, request_id: str, goes_on: bool = False) -> Iterator[Speech]:
         """Registers a request before it starts, so that no sound is missed. Raises Unavailable if a stage is down,
-        Overloaded if `max_speeches` are on their way.
+        Overloaded if `max_speeches` are on their way, but for one that only `goes_on` with an answer under way.
 
         An id is good for one request: stages remember what they were told to abort.
         """
@@ -222,9 +229,9 @@ class Pipeline:
         down = [name for name, status in self.health().items() if status != "healthy"]
         if down:
             raise Unavailable(f"the {_and(down)} cannot serve now; speech is not available")
-        if len(self._speeches) >= self.max_speeches:
+        if not goes_on and sum(speech.counts for speech in self._speeches.values()) >= self.max_speeches:
             raise Overloaded(f"{self.max_speeches} answers are being spoken or wait for it; try again soon")
-        speech = self._speeches[request_id] = Speech()
+        speech = self._speeches[request_id] = Speech(counts=not goes_on)
         try:
             yield speech
         finally:
@@ -248,10 +255,10 @@ class Pipeline:
         start = Start(request_id, params, stages, priority)
         self._outboxes[self.stages[0]].send([start, Chunk(request_id, text_ids), Finish(request_id, "stop")])
 
-    def give_up(self, prefix: str) -> None:
-        """Ends every request whose id begins so; who listens hears of it at once."""
+    def give_up(self, request_id: str | None) -> None:
+        """Ends a request, with all its parts (`request_id.1`), or every one; who listens hears of it at once."""
         for id, speech in self._speeches.items():
-            if id.startswith(prefix) and not speech.finished:
+            if request_id in (None, id, id.split(".")[0]) and not speech.finished:
                 self._give_up(id, speech, RequestFailed("the request was aborted"))
 
     def abort(self, request_id: str) -> None:
@@ -287,6 +294,13 @@ class Pipeline:
 
 def _size(item: object) -> int:
     return len(item) if isinstance(item, bytes) else 0
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # of real time
+        return f"signal {number}"
 
 
 def _and(names: list[str]) -> str:

@@ -169,6 +169,41 @@ def test_more_than_can_wait_are_refused(stages):
     assert run(stages, scenario)[0] == [1]
 
 
+def test_what_goes_on_with_an_answer_counts_with_it(stages):
+    async def scenario(pipeline: Pipeline):
+        pipeline.max_speeches = 1
+        refused = pytest.raises(Overloaded)
+        with pipeline.listen("a"), pipeline.listen("a.1", goes_on=True), refused, pipeline.listen("b"):
+            pass
+        return await hear(pipeline, "c", 1)
+
+    assert run(stages, scenario)[0] == [1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "ended"), [("a-1", {"a-1", "a-1.2"}), ("a", set()), (None, {"a-1", "a-1.2", "a-10"})]
+)
+def test_a_request_is_given_up_by_its_whole_id_with_its_parts(stages, asked, ended):
+    async def scenario(pipeline: Pipeline):
+        with pipeline.listen("a-1") as one, pipeline.listen("a-1.2") as part, pipeline.listen("a-10") as other:
+            pipeline.give_up(asked)
+            speeches = {"a-1": one, "a-1.2": part, "a-10": other}
+            return {id for id, speech in speeches.items() if not speech._arrived.empty()}
+
+    assert run(stages, scenario) == ended
+
+
+def test_who_looks_after_the_stages_goes_on_when_a_look_fails(stages, monkeypatch: pytest.MonkeyPatch):
+    looks = []
+
+    async def scenario(pipeline: Pipeline):
+        monkeypatch.setattr(pipeline, "_look_after_stages", lambda: looks.append(1) or 1 // 0)
+        while len(looks) < 2:
+            await asyncio.sleep(0.05)
+
+    run(stages, scenario)
+
+
 def test_all_can_be_told_that_it_is_over(stages):
     async def scenario(pipeline: Pipeline):
         with pytest.raises(Unavailable, match="the end"), pipeline.listen("a") as speech:

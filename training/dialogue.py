@@ -830,7 +830,15 @@ NTH = [
 ]
 
 
-EVERYDAY = ["I", "you", "we", "they", "he", "she", "it", "my", "your", "our", "the", "a", "an", "this", "that", "these", "is", "are", "was", "were", "have", "has", "do", "does", "can", "will", "not", "and", "or", "but", "if", "when", "where", "here", "there", "now", "then", "today", "tomorrow", "yesterday", "morning", "evening", "night", "water", "bread", "milk", "tea", "coffee", "apple", "house", "home", "door", "window", "table", "chair", "book", "car", "train", "road", "street", "river", "sea", "sun", "moon", "sky", "rain", "snow", "wind", "tree", "flower", "dog", "cat", "bird", "fish", "horse", "man", "woman", "child", "mother", "father", "friend", "name", "time", "year", "week", "hour", "good", "nice", "great", "warm", "cold", "little", "young", "tall", "round", "quick", "quiet", "loud", "clean", "dirty", "sweet", "like", "love", "want", "need", "see", "hear", "say", "go", "come", "eat", "drink", "read", "write", "sing", "play", "run", "walk", "sleep", "work", "help", "open", "close", "give", "take", "please", "thanks", "welcome", "lovely", "weather", "again", "soon"]
+EVERYDAY = (
+    "I you we they he she it my your our the a an this that these is are was were have has do does can will not and "
+    "or but if when where here there now then today tomorrow yesterday morning evening night water bread milk tea "
+    "coffee apple house home door window table chair book car train road street river sea sun moon sky rain snow wind "
+    "tree flower dog cat bird fish horse man woman child mother father friend name time year week hour good nice "
+    "great warm cold little young tall round quick quiet loud clean dirty sweet like love want need see hear say go "
+    "come eat drink read write sing play run walk sleep work help open close give take please thanks welcome lovely "
+    "weather again soon"
+)
 
 
 def phrase(rng: random.Random) -> str:
@@ -857,7 +865,7 @@ def phrase(rng: random.Random) -> str:
     for name, value in values.items():
         words = words.replace(f"<{name}>", value)
     if rng.random() < 0.25:  # any order of words, so that it is heard rather than known
-        pool = [*COLOURS, *SHAPES, *NUMBERS, *DAYS, *(word for pair in OPPOSITES for word in pair), *EVERYDAY]
+        pool = [*COLOURS, *SHAPES, *NUMBERS, *DAYS, *(word for pair in OPPOSITES for word in pair), *EVERYDAY.split()]
         words = " ".join(rng.choice(pool) for _ in range(rng.randint(1, 4)))
     return words
 

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ValidationError
 from sglang_omni.entrypoints.errors import describe
 from sglang_omni.errors import InvalidRequest
 
+DEEPEST = 100
+"""Levels of objects and lists in a body."""
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -21,7 +23,19 @@ async def read_object(request: Request) -> dict[str, Any]:
         raise InvalidRequest(f"The body is not valid JSON: {error}") from None
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object")
+    if _is_deeper(body, DEEPEST):
+        raise InvalidRequest(f"The body is nested more than {DEEPEST} levels deep")
     return {name: value for name, value in body.items() if value is not None}
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    inside = [value]
+    for _ in range(levels):
+        every = (item for one in inside for item in (one.values() if isinstance(one, dict) else one))
+        inside = [item for item in every if isinstance(item, dict | list)]
+        if not inside:
+            return False
+    return True
 
 
 def without_nulls(value: Any, kept: frozenset[str]) -> Any:

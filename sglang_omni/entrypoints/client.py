@@ -17,6 +17,7 @@ from sglang_omni.pipeline import Pipeline
 from sglang_omni.prompt_text import PromptText
 
 DEFAULT_VOICE = "ethan"  # as in transformers' generate, where the checkpoint has it
+MUTE = "This server was started with --text-only and cannot speak"
 LOWEST_PRIORITY = -(2**63)
 THINKER_STUCK_SECONDS = 60.0  # requests are running, and the thinker has said nothing for so long
 
@@ -55,17 +56,17 @@ class Client:
     @property
     def pipeline(self) -> Pipeline:
         if self._pipeline is None:
-            raise InvalidRequest("This server was started with --text-only and cannot speak")
+            raise InvalidRequest(MUTE)
         return self._pipeline
 
     def listens_to(self, request_id: str) -> bool:
         """Whether somebody waits for the sound of a request."""
         return self._pipeline is not None and self._pipeline.listens_to(request_id)
 
-    def abort_speech(self, prefix: str) -> None:
-        """Of every request whose id begins so."""
+    def abort_speech(self, request_id: str | None) -> None:
+        """Of a request, or of every one."""
         if self._pipeline is not None:
-            self._pipeline.give_up(prefix)
+            self._pipeline.give_up(request_id)
 
     def fail_speech(self, error: OmniError) -> None:
         """Of every request."""
@@ -73,8 +74,10 @@ class Client:
             self._pipeline.fail_all(error)
 
     def voice(self, asked: str | VoiceId | None, param: str) -> str:
-        """A known voice, asked for in any case. Raises InvalidRequest naming the known ones."""
+        """A known voice, asked for in any case. Raises InvalidRequest naming the known ones, or without speech."""
         name = asked.id if isinstance(asked, VoiceId) else asked
+        if self._pipeline is None:
+            raise InvalidRequest(MUTE)
         if name is None or name.lower() == "default":
             return DEFAULT_VOICE if DEFAULT_VOICE in self.voices else self.voices[0]
         for known in self.voices:

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 ANSWERING = ("/v1/", "/api/", "/generate", "/encode", "/classify", "/invocations", "/vertex_generate")
 EVENTS = "text/event-stream"
-SPEECH = "/v1/audio/speech"  # whose events have a form of their own
+TYPED = "/v1/audio/speech", "/v1/audio/transcriptions"  # whose events have forms of their own
 UNREAD_SECONDS = 60.0  # for which a client may leave all unread that lies ready for it
 PIECE = 2**18  # bytes of an answer handed over at once: what a client leaves unread is then freed with its request
 FAREWELL_SECONDS = 1.0
@@ -38,16 +38,18 @@ class Running:
 
     def end(self, error: OmniError) -> None:
         """Cancels whoever works on it: to leave their blocks frees it in every stage."""
-        self.error = self.error or error
+        if self.error or self.limit.expired():  # it is ending already
+            return
+        self.error = error
         self.limit.reschedule(asyncio.get_running_loop().time())
 
     async def fail(self, error: OmniError) -> None:
         """By a status or, where that has left, by an event. Sound that breaks off has neither."""
-        speech = self.scope["path"] == SPEECH
         if not self.started:
             await error_response(error)(self.scope, _no_more, self.send)
         elif self.streams:
-            last = event({"type": "error", **body_of(error)}) if speech else event(body_of(error)) + DONE
+            typed = self.scope["path"] in TYPED
+            last = event({"type": "error", **body_of(error)}) if typed else event(body_of(error)) + DONE
             await self.send({"type": "http.response.body", "body": last})
 
 

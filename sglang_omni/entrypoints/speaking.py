@@ -127,7 +127,7 @@ class Speaking:
         options = replace(self._options, seed=None if seed is None else seed + index, max_frames=self._left)
         id = self._id(index)
         ids, end = self._texts[index], self._client.thinker.tokenizer.eos_token_id
-        speech = speeches.enter_context(self._pipeline.listen(id))
+        speech = speeches.enter_context(self._pipeline.listen(id, goes_on=index > 0))
         params = self._client.speech_params(self._prompt, options)
         self._pipeline.speak(id, params, [*ids, end], options.stages, options.priority)
         self._given += len(self._prompt) + len(ids)

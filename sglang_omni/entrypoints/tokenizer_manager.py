@@ -46,7 +46,7 @@ class OmniTokenizerManager(TokenizerManager):
         """Of requests that speak, also those whose text is complete."""
         super().abort_request(rid, abort_all)
         if rid or abort_all:
-            self.client.abort_speech("" if abort_all else rid)
+            self.client.abort_speech(None if abort_all else rid)
 
     async def sigterm_watchdog(self) -> None:
         """SGLang's knows of the thinker's requests alone, waits for them without a limit, and looks rarely."""

@@ -34,7 +34,7 @@ def decode_video(data: bytes, policy: MediaPolicy, name: str, choose: ChooseFram
         frames, decoded = _decode(data, indices, policy, name)
         if frames is not None:
             break
-        if not decoded:
+        if not 0 < decoded < total:
             raise refusal(name, "the video could not be decoded")
         total = decoded  # fewer than the file has packets: choose among those
     sound = decode_track(data, policy, name) if with_sound else None

@@ -15,6 +15,8 @@ from torch import Tensor
 from sglang_omni.layers.transfer import send
 
 MASK = 0xFFFFFFFF
+COLDEST = 1e-6
+"""What is colder is greedy: its scores would leave float32."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Sampler:
         self.ties = self.ranks.double() * 2.0**-45
 
     def open(self, slot: int, sampling: Sampling) -> None:
-        if sampling.temperature <= 0:
+        if sampling.temperature < COLDEST:
             sampling = replace(sampling, temperature=1.0, top_k=1, top_p=1.0)
         elif not 0 < sampling.top_k < self.vocabulary:
             sampling = replace(sampling, top_k=self.vocabulary)

@@ -25,6 +25,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
 from sglang_omni.errors import OmniError, RequestFailed
 from sglang_omni.sidecar.messages import Abort, Chunk, Failed, Finish, Message, Start
 from sglang_omni.sidecar.pace import Pace
@@ -288,12 +290,15 @@ class Scheduler:
         self._release(request)
 
     def _fail(self, batch: list[Request], error: Exception) -> None:
-        if not isinstance(error, OmniError):
+        """Raises what the device will answer every further call with: this process is lost, and another is started."""
+        told = error if isinstance(error, OmniError) else RequestFailed(f"the {self.name} failed on this request")
+        if told is not error:
             logger.error("%s: a step for %s failed", self.name, [r.id for r in batch], exc_info=error)
-            error = RequestFailed(f"the {self.name} failed on this request")
         for request in batch:
             self._drop(request)
-            self._tell(request.id, error)
+            self._tell(request.id, told)
+        if isinstance(error, torch.AcceleratorError):
+            raise error
 
     def _tell(self, request_id: str, error: OmniError) -> None:
         self.listener([Failed(request_id, type(error).__name__, str(error), error.param)])

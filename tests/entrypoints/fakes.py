@@ -147,7 +147,7 @@ class FakePipeline:
         self.started = False
 
     @contextlib.contextmanager
-    def listen(self, request_id: str) -> Iterator[Speech]:
+    def listen(self, request_id: str, goes_on: bool = False) -> Iterator[Speech]:
         if self.error:
             raise self.error
         speech = Speech()

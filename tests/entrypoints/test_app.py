@@ -69,6 +69,15 @@ def test_malformed_json_on_sglangs_routes(client: TestClient, path: str) -> None
     assert error["param"] is None
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/audio/speech"])
+@pytest.mark.parametrize(("begin", "end"), [('{"a": ', "}"), ("[", "]")])
+def test_a_body_of_many_levels(client: TestClient, path: str, begin: str, end: str) -> None:
+    body = '{"messages": ' + 600 * begin + "1" + 600 * end + "}"
+    response = client.post(path, content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 400
+    assert "100 levels" in response.json()["error"]["message"]
+
+
 def test_a_refused_method_names_the_allowed(client: TestClient) -> None:
     assert client.get("/v1/chat/completions").headers["allow"] == "POST"
 

@@ -102,15 +102,15 @@ class TestTimeout:
         assert "0.05 s" in error["message"]
         assert "--request-timeout" in error["message"]
 
-    @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/audio/speech"])
+    @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/audio/speech", "/v1/audio/transcriptions"])
     def test_among_events(self, path: str) -> None:
         app = RunningRequests(0.05).around(hangs(start("text/event-stream; charset=utf-8"), piece(b"data: 1\n\n")))
         client = asyncio.run(Client(path).ask(app))
         first, error, *rest = client.events
         assert (client.status, first, client.complete) == (200, 1, True)
         assert "--request-timeout" in error["error"]["message"]
-        assert error.get("type") == ("error" if path.endswith("speech") else None)
-        assert rest == ([] if path.endswith("speech") else ["[DONE]"])
+        assert error.get("type") == ("error" if "audio" in path else None)
+        assert rest == ([] if "audio" in path else ["[DONE]"])
 
     def test_sound_breaks_off(self) -> None:
         """An answer that were ended in order would pass for a whole one."""
@@ -228,6 +228,19 @@ class TestDrain:
         assert late.status == 503
         assert dict(late.received[0]["headers"])[b"retry-after"]
         assert "going down" in json.loads(late.answer)["error"]["message"]
+
+    def test_one_whose_time_was_over_before(self) -> None:
+        """It is still saying so to a client that does not read."""
+        requests = RunningRequests(0.05)
+
+        async def run() -> None:
+            app = hangs(start("text/event-stream"), piece(b"data: 1\n\n"))
+            task = asyncio.create_task(Client(reads=1).ask(requests.around(app)))
+            await asyncio.sleep(0.2)
+            await requests.drain(0.1)
+            await task
+
+        asyncio.run(run())
 
     def test_after_its_time_the_rest_is_ended(self) -> None:
         requests = RunningRequests()

@@ -36,7 +36,7 @@ class Voices(FakePipeline):
         self.most_open = 0
 
     @contextlib.contextmanager
-    def listen(self, request_id: str) -> Iterator[Speech]:
+    def listen(self, request_id: str, goes_on: bool = False) -> Iterator[Speech]:
         speech = self.open[request_id] = Speech()
         try:
             yield speech

@@ -168,5 +168,5 @@ def test_without_the_packages_the_flag_is_refused(tiny_model: Path, monkeypatch:
     options, spec = config.parse(["--enable-trace"]), spec_of(tiny_model)
     assert server_args(options, spec, tiny_model).enable_trace
     monkeypatch.setattr(tracing, "opentelemetry_imported", False)
-    with pytest.raises(ConfigError, match=r"--enable-trace needs OpenTelemetry: pip install 'sglang-omni\[tracing\]'"):
+    with pytest.raises(ConfigError, match=r"--enable-trace needs OpenTelemetry: pip install '\.\[tracing\]'"):
         server_args(options, spec, tiny_model)

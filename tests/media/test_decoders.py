@@ -70,6 +70,11 @@ def test_the_server_chooses_the_frames(decoders: Decoders) -> None:
     assert video.sound is not None
 
 
+def test_a_frame_that_the_file_does_not_have_is_not_looked_for_for_ever(decoders: Decoders) -> None:
+    with pytest.raises(MediaError, match="could not be decoded"):
+        run(decoders, decode_video, files.video(), answer=lambda total, rate: [0, total])
+
+
 def test_an_error_of_who_chooses_is_its_own(decoders: Decoders) -> None:
     with pytest.raises(ZeroDivisionError):
         run(decoders, decode_video, files.video(), answer=lambda total, rate: [1 // 0])

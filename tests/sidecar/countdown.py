@@ -30,6 +30,7 @@ class Countdown:
         self.memory: Memory = SlotOnly()
         self.batches: list[list[int]] = []  # slots of every step
         self.broken = self.breaks_later = False
+        self.bug: Exception = ValueError("a bug")
 
     def open(self, slot: int, params: dict[str, Any]) -> State:
         if params.get("kind") == "impossible":
@@ -54,7 +55,7 @@ class Countdown:
 
     def begin(self, states: Sequence[State]) -> Outputs:
         if self.broken:
-            raise ValueError("a bug")
+            raise self.bug
         assert len({state.kind for state in states}) == 1
         self.batches.append([state.slot for state in states])
         if states[0].pieces:
@@ -65,7 +66,7 @@ class Countdown:
 
     def end(self, states: Sequence[State], said: Outputs) -> Outputs:
         if self.breaks_later:
-            raise ValueError("a bug")
+            raise self.bug
         for state, number in zip(states, said, strict=True):
             state.said += number is not None
         return said

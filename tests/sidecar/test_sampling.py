@@ -42,6 +42,15 @@ def sampler(*samplings: Sampling) -> Sampler:
     return made
 
 
+@pytest.mark.parametrize("temperature", [1e-5, 1e-7, 1e-40])
+def test_the_colder_the_likelier_is_the_best(temperature: float) -> None:
+    logits = torch.randn(1, VOCABULARY, generator=torch.Generator().manual_seed(1)) * 20
+    made = sampler(Sampling(temperature, top_k=10))
+    for uniform in (0.0, 0.5, 0.999):
+        token = draw(logits, made.rows([0], torch.tensor([0])), torch.tensor([uniform]))
+        assert token == logits.argmax()
+
+
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=repr)
 def test_a_sweep_over_all_chances_gives_the_shares_of_transformers(sampling: Sampling) -> None:
     logits = torch.randn(1, VOCABULARY, generator=torch.Generator().manual_seed(1)) * 2

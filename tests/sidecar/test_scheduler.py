@@ -163,6 +163,17 @@ def test_an_impossible_request_fails_alone(stage: Stage):
     assert stage.chunks("a") == [1]
 
 
+@pytest.mark.parametrize("moment", ["broken", "breaks_later"])
+def test_a_device_that_is_lost_ends_the_stage_after_its_listeners_have_heard(moment: str) -> None:
+    stage = Stage()
+    stage.runner.bug = torch.AcceleratorError("illegal memory access")
+    setattr(stage.runner, moment, True)
+    stage.receive(Start("a", {}), Chunk("a", 1))
+    with pytest.raises(torch.AcceleratorError):
+        stage.run()
+    assert [type(message) for message in stage.told] == [Failed]
+
+
 def test_a_bug_fails_its_step_and_frees_the_slots(stage: Stage):
     stage.receive(Start("a", {}), Chunk("a", 3))
     stage.run_until_heard()

@@ -193,13 +193,13 @@ async def _events(answer: EventStream) -> AsyncGenerator[bytes, None]:
             if data == DONE or not data.startswith(DATA):  # a named event that a client asked for by header
                 continue
             chunk = orjson.loads(data.removeprefix(DATA))
-            if "error" not in chunk and chunk["choices"][0]["finish_reason"] == ABORTED:
+            choices = chunk.get("choices", ())  # none where a client asked for more than text by header
+            if any(choice["finish_reason"] == ABORTED for choice in choices):
                 chunk = error_body(500, ABORTED_MESSAGE)
             if "error" in chunk:
                 yield event({"type": "error", **chunk})
                 return
-            delta = chunk["choices"][0]["delta"].get("content")
-            if delta:
+            for delta in filter(None, (choice["delta"].get("content") for choice in choices)):
                 text += delta
                 yield event({"type": "transcript.text.delta", "delta": delta})
             usage = chunk.get("usage") or usage

@@ -41,7 +41,7 @@ def _voices(model_path: Path) -> tuple[str, ...]:
     import json
 
     config = json.loads((model_path / "config.json").read_text())
-    return tuple(config.get("talker_config", {}).get("speaker_id") or ())
+    return tuple((config.get("talker_config") or {}).get("speaker_id") or ())
 
 
 def _longest_text(model_path: Path) -> int:

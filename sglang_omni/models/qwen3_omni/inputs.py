@@ -56,12 +56,16 @@ def choose_frames(
     fps: float | None = None,
     max_frames: int | None = None,
 ) -> list[int]:
-    """Indices of the frames that transformers samples from a video of `total` frames at `rate` frames/s."""
+    """Indices of the frames that transformers samples from a video of `total` frames at `rate` frames/s.
+
+    Its rounding may end with one behind the last frame, of which its readers take no notice.
+    """
     sampler = processor.video_processor
     if min(total, max_frames or total) < sampler.temporal_patch_size:
         return [0]
     metadata = VideoMetadata(total_num_frames=total, fps=rate)
-    return sampler.sample_frames(metadata=metadata, fps=fps or default_fps(processor), max_frames=max_frames).tolist()
+    indices = sampler.sample_frames(metadata=metadata, fps=fps or default_fps(processor), max_frames=max_frames)
+    return [index for index in indices.tolist() if index < total]
 
 
 def default_fps(processor: Qwen3OmniMoeProcessor) -> float:

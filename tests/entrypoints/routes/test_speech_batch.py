@@ -89,6 +89,15 @@ def test_a_server_that_cannot_speak_refuses_the_batch(tokenizer: Any) -> None:
     assert response.json()["error"]["message"] == "This server was started with --text-only and cannot speak"
 
 
+def test_a_server_that_cannot_speak_may_have_no_voices(tokenizer: Any) -> None:
+    fake = make(tokenizer, text_only=True)
+    fake.app.state.omni.voices = ()
+    with TestClient(fake.app) as client:
+        response = client.post("/v1/audio/speech", json={"input": "One."})
+    assert response.status_code == 400
+    assert "--text-only" in response.json()["error"]["message"]
+
+
 def test_a_client_that_goes_away_frees_the_items_under_way(fake: Fake) -> None:
     fake.pipeline.forever = True
     asyncio.run(leave(fake.app, PATH, {"items": [{"input": "One."}] * 9}, 0))

@@ -1,7 +1,8 @@
 """/v1/audio/transcriptions: one turn for the thinker, and its words in each of OpenAI's forms."""
 
+import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from sglang_omni.entrypoints.routes import transcriptions
 from sglang_omni.media import Loader, MediaPolicy
 from sglang_omni.media.audio import decode_audio
 from tests.entrypoints.fakes import Fake
@@ -223,6 +225,23 @@ def test_a_failure_in_the_stream(client: TestClient, fake: Fake) -> None:
     assert last["type"] == "error"
     assert last["error"]["type"] == "server_error"
     assert len(fake.thinker.closed) == 1
+
+
+def test_what_came_for_another_header_is_no_transcript() -> None:
+    details = {"audio_tokens": 1, "text_tokens": 0}
+    counts = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2, "prompt_tokens_details": details}
+    said = {"delta": {"content": "One"}, "finish_reason": None}
+    chunks: list[Any] = [{"choices": []}, {"choices": [said]}, {"choices": [], "usage": counts}]
+
+    class Answer:
+        async def events(self) -> AsyncIterator[bytes]:
+            for chunk in chunks:
+                yield b"data: " + json.dumps(chunk).encode()
+
+    async def read() -> list[bytes]:
+        return [said async for said in transcriptions._events(Answer())]  # type: ignore[arg-type]
+
+    assert b'"delta":"One"' in asyncio.run(read())[0]
 
 
 def test_an_aborted_request_is_no_transcript(client: TestClient, fake: Fake) -> None:

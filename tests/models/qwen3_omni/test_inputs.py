@@ -148,6 +148,13 @@ def test_the_frames_transformers_samples(processor, total, rate, fps, max_frames
     assert len(indices) <= (max_frames or total)
 
 
+@pytest.mark.parametrize(("total", "rate"), [(143, 10.0), (734, 24.0)])
+def test_transformers_rounding_chooses_no_frame_behind_the_last(processor, total, rate):
+    raw = processor.video_processor.sample_frames(VideoMetadata(total_num_frames=total, fps=rate), fps=1.0).tolist()
+    assert raw[-1] == total
+    assert choose_frames(processor, total, rate) == raw[:-1]
+
+
 @pytest.mark.parametrize(("total", "max_frames"), [(1, None), (20, 1)])
 def test_a_single_frame_of_which_transformers_samples_none(processor, total, max_frames):
     assert choose_frames(processor, total, 25.0, max_frames=max_frames) == [0]

@@ -79,6 +79,18 @@ def test_a_prompt_may_be_read_in_pieces(
     torch.testing.assert_close(say(runner, conversation), conversation.answer.codes)
 
 
+def test_on_a_cpu_prompts_are_read_one_by_one(runner: TalkerRunner, tiny_model: Path) -> None:
+    """There the number of rows decides how each is rounded."""
+    states = [begin(runner, slot, told(tiny_model, "turns")) for slot in (0, 1)]
+    for state in states:
+        runner.feed(state, [20, 21])
+    assert runner.bucket(states[0]) != runner.bucket(states[1])
+    for state in states:
+        step(runner, [state])
+        runner.memory.release(state)
+    assert runner.bucket(states[0]) == runner.bucket(states[1])
+
+
 def test_a_piece_of_a_prompt_makes_no_frame_and_others_go_on_between_two(
     runner: TalkerRunner, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,7 +104,7 @@ def test_a_piece_of_a_prompt_makes_no_frame_and_others_go_on_between_two(
         buckets.append(runner.bucket(state))
         assert step(runner, [state]) == [None]
         assert runner.seconds(state) == 0
-    assert len(set(buckets)) == len(buckets), "they share a step with whoever is as far as they are"
+    assert len(set(buckets)) == len(buckets), "they share no step with who is further"
     assert step(runner, [state])[0] is not None
     assert runner.bucket(state) == ("decode",)
     runner.memory.release(state)
