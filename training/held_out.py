@@ -6,6 +6,7 @@ Every item is a request to the server and the answers that count as right; the s
 import base64
 import random
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,17 @@ from training.examples import spoken_answer
 HUMAN = Path("/usr/share/pocketsphinx/test/data")
 """Recordings of people, from Debian's `pocketsphinx-testdata`."""
 
-RECORDINGS = (
-    ("tidigits/dhd.2934z.raw", "two nine three four zero"),
-    ("cards/004.wav", "five five"),
-    ("goforward.raw", "go forward"),
-)
-"""Of them, those that say nothing but digits or a command that the model knows."""
+RECORDINGS = (("tidigits/dhd.2934z.raw", "two nine three four zero"), ("cards/004.wav", "five five"))
+"""Of them, those that say nothing but digits."""
 
-ALONE = [phrase for phrase in sounds.SPOKEN if spoken_answer(phrase) != world.UNKNOWN]
+ALONE = {
+    "commands": list(world.COMMANDS),
+    "questions": [words for words in world.SPOKEN_QUESTIONS if spoken_answer(words) != world.UNKNOWN],
+}
 """What means something without a picture."""
+
+PARAPHRASES = "paraphrases.tsv"
+"""Lines of a task, a question and its answer, written by somebody who had not seen the recipe's wordings."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,12 @@ def dialogue(n: int, seed: int = 0) -> list[Item]:
     tasks = list(world.TASKS)
     questions = [world.ask_about(tasks[i % len(tasks)], rng, "held_out") for i in range(n)]
     return [Item(one.task, _said(one.text), one.accepted) for one in questions]
+
+
+def paraphrases() -> list[Item]:
+    """What people might type, in words of their own; some of it is what the recipe says too."""
+    lines = resources.files("training").joinpath(PARAPHRASES).read_text().splitlines()
+    return [Item(task, _said(text), (answer,)) for task, text, answer in (line.split("\t") for line in lines)]
 
 
 def vision(n: int, seed: int = 0) -> list[Item]:
@@ -68,17 +77,19 @@ def videos(n: int, seed: int = 0) -> list[Item]:
         film = pictures.film(rng)
         video = {"type": "video_url", "video_url": {"url": _uri("video/mp4", pictures.mp4(film))}}
         text = {"type": "text", "text": world.about(VIDEO_QUESTIONS, rng, "held_out")}
-        items.append(Item("video", _said([video, text]), (world.video_answer(film.before, film.after),)))
+        task = "no change" if film.before == film.after else "change"
+        items.append(Item(task, _said([video, text]), (world.video_answer(film.before, film.after),)))
     return items
 
 
 def hearing(n: int, seed: int = 0) -> list[Item]:
-    """Digits, and commands and questions, in turn: in voices, speeds and noises kept for this."""
+    """Digits, commands and questions, in turn: in voices and noises kept for this."""
     rng = random.Random(f"hearing {seed}")
+    tasks = "digits", *ALONE
     items = []
     for i in range(n):
-        clip = _clip(rng, digits=i % 2 == 0)
-        task = "digits" if i % 2 == 0 else "commands"
+        task = tasks[i % len(tasks)]
+        clip = _clip(rng, task)
         items.append(Item(task, _said([_in_a_room(clip, rng)]), (spoken_answer(clip.words),)))
     return items
 
@@ -107,20 +118,21 @@ def human() -> list[Item]:
         data = (HUMAN / name).read_bytes()
         raw = np.frombuffer(data, np.int16).astype(np.float32) / np.float32(32768)
         sound = sounds.read_wave(data) if name.endswith(".wav") else raw
-        items.append(Item("human", _said([audio(sound)]), (spoken_answer(words),)))
+        items.append(Item("digits", _said([audio(sound)]), (spoken_answer(words),)))
     return items
 
 
 def held_out_clips(n: int = 300) -> list[sounds.Clip]:
     """Clean clips of the held-out voices; the recipe looks at them to say how it gets on."""
     rng = random.Random("held-out clips")
-    return [_clip(rng, digits=i % 2 == 0) for i in range(n)]
+    return [_clip(rng, rng.choice(["digits", "digits", *ALONE])) for _ in range(n)]
 
 
-def _clip(rng: random.Random, digits: bool) -> sounds.Clip:
-    phrase = rng.choice(ALONE)
-    said, meant = sounds.digits(rng) if digits else (phrase, phrase)
-    return _said_by_somebody(rng, said, meant)
+def _clip(rng: random.Random, task: str) -> sounds.Clip:
+    if task == "digits":
+        return _said_by_somebody(rng, *sounds.digits(rng))
+    phrase = rng.choice(ALONE[task])
+    return _said_by_somebody(rng, phrase, phrase)
 
 
 def _said_by_somebody(rng: random.Random, said: str, meant: str) -> sounds.Clip:

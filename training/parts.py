@@ -7,28 +7,41 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from sglang_omni.models.qwen3_omni import demo
+
 SIZE = "trained"
 
 JUDGES = "evaluate", "held_out", "recognise", "card", "spectrogram"
 """Modules that make no weights."""
 
 
-def work_folder(go_on: bool) -> Path:
+BEGUN_BY = "recipe"
+"""In a folder, the file that tells which recipe began it."""
+
+
+def recipe(go_on: bool) -> str:
     """Another for every form of the recipe, and for going on: what one has begun, another cannot go on with."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    recipe = hashlib.sha256()
-    for module in sorted(Path(__file__).parent.glob("*.py")):
-        if module.stem not in JUDGES:
-            recipe.update(module.read_bytes())
-    return cache / "sglang-omni" / f"training-{recipe.hexdigest()[:12]}{'-go-on' * go_on}"
+    sources = [file for file in Path(__file__).parent.glob("*.py") if file.stem not in JUDGES]
+    sources += [file for file in Path(demo.__file__).parent.iterdir() if file.is_file()]
+    read = hashlib.sha256()
+    for file in sorted(sources):
+        read.update(file.read_bytes())
+    return read.hexdigest()[:12] + "-go-on" * go_on
 
 
 class Parser(argparse.ArgumentParser):
-    """Whose folder depends on whether to go on."""
+    """Knows the folder of every recipe, and refuses another's."""
 
     def parse_args(self, arguments: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
         given = super().parse_args(arguments)
-        given.work = given.work or work_folder(given.go_on)
+        mine = recipe(given.go_on)
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        given.work = given.work or cache / "sglang-omni" / f"training-{mine}"
+        given.work.mkdir(parents=True, exist_ok=True)
+        begun_by = given.work / BEGUN_BY
+        if begun_by.exists() and begun_by.read_text() != mine:
+            self.error(f"another form of the recipe began {given.work}; give another --work, or remove {begun_by}")
+        begun_by.write_text(mine)
         return given
 
 
@@ -45,7 +58,9 @@ def parser(part: str, description: str | None, steps: int | None = None) -> argp
     """With `--work`, the folder in which parts find what others made, and `--go-on`; and, where there is something to
     learn in so many `steps`, with `--steps` and `--threads`."""
     made = Parser(prog=f"python -m training {part}", description=description)
-    made.add_argument("--work", type=Path, metavar="DIR", help=f"(default: {work_folder(False)}, with --go-on another)")
+    made.add_argument(
+        "--work", type=Path, metavar="DIR", help="(default: one in the cache for every form of the recipe)"
+    )
     made.add_argument("--go-on", action="store_true", help="begin with the weights that are shipped, not with none")
     if steps:
         made.add_argument("--steps", type=int, default=steps, help="(default: %(default)s)")

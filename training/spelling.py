@@ -33,8 +33,9 @@ SAME = {
 """American spellings, abbreviations, signs, and words that are written apart or together."""
 
 TOKEN = re.compile(r"\d+(?:st|nd|rd|th)\b|\d{1,3}(?:,\d{3})+|\d+|[^\W\d_]+(?:'[^\W\d_]+)*|[+&%=]|(?<=[\d\s])-(?=\s?\d)")
-DATE = re.compile(rf"(?<!the )\b(\d{{1,2}})(?:st|nd|rd|th)?(?: of)? ({'|'.join(MONTHS).lower()})\b")
-"""In figures, however it is written: `8 May`, `8th May` and `8th of May` are all read as `the eighth of May`."""
+NTH = "|".join(sorted((ordinal(day) for day in range(1, 32)), key=len, reverse=True))
+DATE = re.compile(rf"\b(?:the )?(?:(\d{{1,2}})(?:st|nd|rd|th)?|({NTH}))(?: of)? ({'|'.join(MONTHS).lower()})\b")
+"""`the` and `of` of a date are not counted: `8 May` is written of what was said as `the eighth of May` too."""
 
 Readings = list[list[str]]
 """The ways in which one token can be read aloud, each in words."""
@@ -43,7 +44,12 @@ Readings = list[list[str]]
 def readings(text: str) -> list[Readings]:
     """Of every token, the likeliest reading first."""
     plain = text.lower().replace("’", "'").replace("−", "-")
-    return [_readings(token) for token in TOKEN.findall(DATE.sub(r"the \1th of \2", plain))]
+    return [_readings(token) for token in TOKEN.findall(DATE.sub(_date, plain))]
+
+
+def _date(found: re.Match[str]) -> str:
+    figure, word, month = found.groups()
+    return f"{word or figure + 'th'} {month}"
 
 
 def words(text: str) -> list[str]:

@@ -232,7 +232,6 @@ def main(arguments: list[str]) -> None:
     options = given.parse_args(arguments)
     torch.set_num_threads(options.threads)
     work: Path = options.work
-    work.mkdir(parents=True, exist_ok=True)
     reader = processor()
     if not (work / "clips.npz").exists():
         say("synthesising the sounds")

@@ -1,12 +1,16 @@
 """The evaluation's own arithmetic."""
 
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from training import sentences
+from sglang_omni.benchmark.words import RATE
+from training import held_out, sentences
+from training.dialogue import TASKS
 from training.evaluate import Answered, Floor, Results, Said, failed, open_text, page, written
 from training.spelling import words
 
@@ -24,17 +28,37 @@ def test_a_rate_is_the_mean_over_voices_and_modes() -> None:
 
 def test_the_last_line() -> None:
     right = [Answered("dialogue", "add", "", (), "", True), Answered("dialogue", "add", "", (), "", False)]
-    others = [Answered(part, "x", "", (), "", part == "hearing") for part in ("vision", "hearing", "video")]
-    results = Results([said(), said("open")], right + others)
-    assert results.line == "open_wer=0.0 closed_wer=0.0 dialogue=50.0 vision=0.0 digits=100.0"
+    seen = [Answered(part, "x", "", (), "", False) for part in ("vision", "video", "paraphrases", "spoken")]
+    heard = [Answered("hearing", task, "", (), "", task == "digits") for task in ("digits", "commands", "questions")]
+    results = Results([said(), said("open")], right + seen + heard)
+    assert results.line == "open_wer=0.0 closed_wer=0.0 dialogue=50.0 vision=0.0 digits=50.0"
 
 
 @pytest.mark.parametrize(
     ("seconds", "reason", "failure"),
-    [(0.1, "stop", "empty"), (1.0, "stop", ""), (1.0, "length", "runaway"), (9.0, "stop", "runaway")],
+    [(0.1, "stop", "empty"), (1.0, "stop", ""), (1.0, "length", "runaway"), (2.2, "stop", "runaway")],
 )
 def test_what_is_no_speech_at_all(seconds: float, reason: str, failure: str) -> None:
-    assert failed("One two.", seconds, reason) == failure
+    sound = 0.1 * np.sin(np.arange(round(seconds * RATE)))
+    assert failed("One two.", sound, reason) == failure
+    assert failed("One two.", 0.01 * sound, reason) == "empty"
+
+
+def test_a_change_of_colour_may_be_noticed_and_its_colours_not() -> None:
+    answers = (
+        "The colour changes from red to blue.",
+        "The colour changes from red to red.",
+        "The colour does not change.",
+    )
+    told = page(Results([], [Answered("video", "change", "", (), answer, i == 0) for i, answer in enumerate(answers)]))
+    assert "| video | change | 3 | 33.3 % |" in told
+    assert "| video | change, whatever colours | 3 | 66.7 % |" in told
+
+
+def test_paraphrases_are_twelve_of_every_task() -> None:
+    items = held_out.paraphrases()
+    assert Counter(item.task for item in items) == dict.fromkeys(TASKS, 12)
+    assert len({item.messages[0]["content"] for item in items}) == len(items)
 
 
 def test_the_page_says_how_each_voice_and_task_does() -> None:

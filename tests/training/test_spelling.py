@@ -46,10 +46,16 @@ def test_it_is_the_same(said: str, heard: str) -> None:
         ("Yes.", "Yes. Yes. Yes.", 2),
         ("The twenty first of May.", "The 22nd of May", 1),
         ("Three five.", "3 5 7", 1),
+        ("It is the thirtieth of June.", "It is 13th June.", 1),
+        ("It is the thirtieth of June.", "It is June.", 1),
     ],
 )
 def test_it_is_wrong(said: str, heard: str, count: int) -> None:
     assert errors(said, heard) == (count, len(words(said)))
+
+
+def test_what_may_not_be_written_of_a_date_does_not_count() -> None:
+    assert words("It is the twenty first of May.") == words("It is 21 May.") == ["it", "is", "twenty", "first", "may"]
 
 
 def test_numbers_are_counted_in_words() -> None:
