@@ -258,7 +258,8 @@ class Pipeline:
     def give_up(self, request_id: str | None) -> None:
         """Ends a request, with all its parts (`request_id.1`), or every one; who listens hears of it at once."""
         for id, speech in self._speeches.items():
-            if request_id in (None, id, id.split(".")[0]) and not speech.finished:
+            its = request_id is None or id == request_id or id.startswith(f"{request_id}.")
+            if its and not speech.finished:
                 self._give_up(id, speech, RequestFailed("the request was aborted"))
 
     def abort(self, request_id: str) -> None:

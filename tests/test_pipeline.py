@@ -181,7 +181,8 @@ def test_what_goes_on_with_an_answer_counts_with_it(stages):
 
 
 @pytest.mark.parametrize(
-    ("asked", "ended"), [("a-1", {"a-1", "a-1.2"}), ("a", set()), (None, {"a-1", "a-1.2", "a-10"})]
+    ("asked", "ended"),
+    [("a-1", {"a-1", "a-1.2"}), ("a", set()), ("a-1.2", {"a-1.2"}), (None, {"a-1", "a-1.2", "a-10"})],
 )
 def test_a_request_is_given_up_by_its_whole_id_with_its_parts(stages, asked, ended):
     async def scenario(pipeline: Pipeline):
