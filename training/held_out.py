@@ -29,6 +29,8 @@ ALONE = {
 }
 """What means something without a picture."""
 
+SPOKEN = {**ALONE, "pictures": [words for words, about in world.SPOKEN_QUESTIONS.items() if about in PICTURE_QUESTIONS]}
+
 PARAPHRASES = "paraphrases.tsv"
 """Lines of a task, a question and its answer, written by somebody who had not seen the recipe's wordings."""
 
@@ -125,13 +127,13 @@ def human() -> list[Item]:
 def held_out_clips(n: int = 300) -> list[sounds.Clip]:
     """Clean clips of the held-out voices; the recipe looks at them to say how it gets on."""
     rng = random.Random("held-out clips")
-    return [_clip(rng, rng.choice(["digits", "digits", *ALONE])) for _ in range(n)]
+    return [_clip(rng, rng.choice(["digits", "digits", *SPOKEN])) for _ in range(n)]
 
 
 def _clip(rng: random.Random, task: str) -> sounds.Clip:
     if task == "digits":
         return _said_by_somebody(rng, *sounds.digits(rng))
-    phrase = rng.choice(ALONE[task])
+    phrase = rng.choice(SPOKEN[task])
     return _said_by_somebody(rng, phrase, phrase)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sglang_omni.benchmark.words import RATE
-from training import held_out, sentences
+from training import held_out, sentences, sounds
 from training.dialogue import TASKS
 from training.evaluate import Answered, Floor, Results, Said, failed, open_text, page, written
 from training.spelling import words
@@ -53,6 +53,10 @@ def test_a_change_of_colour_may_be_noticed_and_its_colours_not() -> None:
     told = page(Results([], [Answered("video", "change", "", (), answer, i == 0) for i, answer in enumerate(answers)]))
     assert "| video | change | 3 | 33.3 % |" in told
     assert "| video | change, whatever colours | 3 | 66.7 % |" in told
+
+
+def test_every_phrase_that_is_said_is_said_by_the_held_out_voices_too() -> None:
+    assert sorted(words for group in held_out.SPOKEN.values() for words in group) == sorted(sounds.SPOKEN)
 
 
 def test_paraphrases_are_twelve_of_every_task() -> None:
