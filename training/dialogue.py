@@ -275,13 +275,10 @@ def wordings(lines: tuple[str, ...], split: Split, polite: bool = True) -> list[
 
 
 def bare(text: str, polite: bool = True) -> str:
-    """In lower case, without punctuation and contractions and, where it may be `polite`, without what `_dress` puts
-    around it."""
-    text = " ".join(re.sub(r"[^a-z0-9<>+' ]", " ", text.lower()).split())
-    for long, short in CONTRACTIONS.items():
-        text = re.sub(rf"\b{short.lower().replace(APOSTROPHE, APOSTROPHE + '?')}\b", long.lower(), text)
+    """In lower case, without punctuation and, where it may be `polite`, without what `_dress` puts around it."""
+    text = " ".join(re.sub(r"[^a-z0-9<>' ]", " ", text.lower()).split())
     if polite:
-        for prefix in sorted((*PREFIXES, *ASKING), key=len, reverse=True):
+        for prefix in sorted(PREFIXES, key=len, reverse=True):
             text = text.removeprefix(f"{prefix.lower()} ")
         for suffix in SUFFIXES:
             text = text.removesuffix(f" {suffix.lower()}")
@@ -293,26 +290,17 @@ def _write_out(line: str) -> list[str]:
     return ["".join(choice) for choice in itertools.product(*parts)]
 
 
-PREFIXES = (
-    *("please", "hey", "hey Omni", "Omni", "so", "now", "well", "okay", "hello", "hi Omni", "and", "look"),
-    "excuse me",
-)
-ASKING = ("tell me", "can you tell me", "please tell me", "could you tell me", "quick question", "I have a question")
-"""Only before a question."""
-SUFFIXES = ("please", "Omni", "now", "my friend", "for me", "thanks", "then", "if you can")
-APOSTROPHE = "'"
-CONTRACTIONS = {"what is": "what's", "who is": "who's", "it is": "it's", "let us": "let's", "I would": "I'd"}
+PREFIXES = ("please", "hey", "hey Omni", "Omni", "tell me", "can you tell me", "so", "now", "well", "please tell me")
+SUFFIXES = ("please", "Omni", "now", "my friend")
 
 
 def _dress(core: str, rng: random.Random, polite: bool = True) -> str:
-    """Now and then a polite word before or after, a contraction, capitals and punctuation or none."""
-    for words, short in CONTRACTIONS.items():
-        if polite and rng.random() < 0.2:
-            core = core.replace(f"{words} ", f"{rng.choice([short, short.replace(APOSTROPHE, '')])} ")
+    """Now and then a polite word before or after, capitals and punctuation or none."""
     if polite and rng.random() < 0.4:
-        asks = core.split()[0] in ["what", "which", "how", "who", "when", "is", "does", "are", "what's", "who's"]
-        prefix = rng.choice([*PREFIXES, *(ASKING if asks else ())])
-        core = f"{prefix}{rng.choice([', ', ' '])}{core}"
+        prefix = rng.choice(PREFIXES)
+        command = core.split()[0] not in ["what", "which", "how", "who", "when", "is", "does", "are"]
+        if not (command and prefix.endswith("me")):
+            core = f"{prefix}{rng.choice([', ', ' '])}{core}"
     if polite and rng.random() < 0.2:
         core = f"{core}{rng.choice([', ', ' '])}{rng.choice(SUFFIXES)}"
     style = rng.random()
@@ -341,57 +329,17 @@ GREETINGS = (
             "(hello|hi) hello",
             "(hello|hi) dear Omni",
             "(hello|hi|hey) (again|everyone|dear friend|you there|to you)",
-            "(hello|hi|hey) (Omni|) (it is me|it's me|nice to meet you|good to see you|how nice to see you|I am back)",
-            "(hello|hi|hey) (nice to meet you|pleased to meet you|is anybody there|anyone there|are you there|friend)",
-            "(greetings|howdy|hiya|hey hey|hi there|well hello|oh hello|good day|good afternoon|hallo) (Omni|to you|)",
-            "(nice to meet you|good to see you|pleased to meet you) (Omni|)",
         ),
         "Hello.",
     ),
-    (
-        (
-            "(good morning|a good morning|a very good morning) (Omni|to you|my friend|dear friend|)",
-            "(morning|good morning) (everyone|everybody|all|to you too|sunshine|did you sleep well|)",
-        ),
-        "Good morning.",
-    ),
-    (
-        (
-            "(good evening|a good evening|a very good evening) (Omni|to you|my friend|dear friend|)",
-            "(evening|good evening) (everyone|everybody|all|to you too|to you all|)",
-        ),
-        "Good evening.",
-    ),
-    (
-        (
-            "(good night|a good night|a very good night) (Omni|to you|my friend|dear friend|)",
-            "(night|night night|good night) (Omni|everyone|everybody|all|sleep well|sleep tight|then|)",
-            "(sleep well|sleep tight|sweet dreams|I am going to bed|time for bed) (Omni|)",
-        ),
-        "Good night.",
-    ),
-    (
-        (
-            "(goodbye|bye|bye bye|see you|see you later|see you soon) (Omni|my friend|now|)",
-            "(bye|goodbye|bye bye) (for now|then|everyone|everybody)",
-            "(bye|goodbye|bye bye) (for today|and see you soon|and take care|have a nice day)",
-            "see you (tomorrow|next week|next time|around|again|on Monday|then) (Omni|)",
-            "(I have to go|I must go|I am leaving|I am off|got to go|it is time to go) (now|bye|)",
-            "(until tomorrow|until next time|till later|take care|farewell|so long|talk to you later|catch you later)",
-        ),
-        "Goodbye.",
-    ),
+    (("(good morning|a good morning|a very good morning) (Omni|to you|my friend|dear friend|)",), "Good morning."),
+    (("(good evening|a good evening|a very good evening) (Omni|to you|my friend|dear friend|)",), "Good evening."),
+    (("(good night|a good night|a very good night) (Omni|to you|my friend|dear friend|)",), "Good night."),
+    (("(goodbye|bye|bye bye|see you|see you later|see you soon) (Omni|my friend|now|)",), "Goodbye."),
     (
         (
             "(thank you|thanks|many thanks|thank you very much) (Omni|my friend|for that|)",
             "(thank you|thanks) (so much|again|a lot|very much indeed) (Omni|my friend|for that|)",
-            "(thank you|thanks) (for your help|for the answer|for helping me)",
-            "(thank you|thanks) (for everything|for your time|for telling me)",
-            "(thank you|thanks) (that was great|that was good|that is all)",
-            "(thank you|thanks) (that helped|that is very kind|you are great|well done)",
-            "(that was great|that was very kind) (thanks|thank you)",
-            "(that is very kind of you|that was a great help|great) (thanks|thank you)",
-            "(I thank you|cheers|much appreciated|a thousand thanks|thanks a million|I appreciate it|ta) (Omni|)",
         ),
         "You are welcome.",
     ),
@@ -400,11 +348,6 @@ GREETINGS = (
             "(how are you|how do you feel|are you well|are you fine) (today|now|Omni|)",
             "(hello|hi) how are you (Omni|)",
             "(hello|hi|hey) (Omni|there|you|my friend|) (how are you|are you well) (today|)",
-            "(how are you doing|how's it going|how is it going) (today|Omni|)",
-            "(how are things|how do you do|are you okay) (today|Omni|)",
-            "(are you all right|how have you been) (today|)",
-            "(is everything all right|are you doing well|how are you feeling) (today|)",
-            "(how is your day|how's your day|how is life|you all right|all well|what's up|are you good) (Omni|)",
         ),
         "I am fine, thank you.",
     ),
@@ -423,21 +366,8 @@ NAME_QUESTIONS = (
     "what (are you called|should I call you|can I call you|do I call you|do they call you)",
     "(do you have|have you) a name",
     "how (are you called|do I call you)",
-    "(may|can) I (know|have|ask|get|learn) your name",
-    "what name (do you have|have you|do you go by|shall I use|did they give you)",
-    "(tell me|I want to know|I would like to know|I'd like to know|let me know) (who you are|what your name is)",
-    "(tell me|I want to know|I would like to know|I'd like to know|let me know) (your name|what you are called)",
-    "(and|so|now) (who are you|what is your name|your name|you are|what are you called)",
-    "(your name|your name is|name|you are called|the name)",
-    "(introduce yourself|say who you are|state your name|give me your name|name yourself|present yourself)",
-    "what (do|should|shall|would) (people|we|your friends|others|your makers) call you",
-    "(what is|what's|do you know) the name of (this assistant|this model|this robot)",
-    "(what is|what's|do you know) the name of (this machine|this program|this bot)",
-    "(what is|what's) (this assistant|this robot|this model|this bot) called",
-    "who (exactly|really) (are you|is this|am I speaking to|am I talking with)",
-    "who (am I|am I now|do I have the pleasure of) (speaking to|speaking with|talking with|chatting with)",
-    "(are you|is this|is your name|are you called|do they call you) Omni",
-    "(I did not catch|I forgot|I have forgotten|remind me of) your name",
+    "(may|can) I (know|have|ask) your name",
+    "what name (do you have|have you)",
 )
 
 
@@ -462,34 +392,13 @@ COUNT_UP = (
     "(say|tell me|name|list) the numbers (to|up to|until) <b>",
     "(say|tell me|name|list) the first <b> numbers",
     "count the numbers (to|up to) <b>",
-    "(could you|would you|will you|I want you to) count (to|up to|until) <b>",
-    "(I'd like you to|now|go on and|try to|let's) count (to|up to|until) <b>",
-    "(show me how you|let me hear you|how do you|are you able to|go ahead and) count (to|up to|all the way to) <b>",
-    "(count|say|list|give me|recite|the numbers) (one|1|from one|from 1) (to|through|up to|until) <b>",
-    "(what are|give me|recite) the numbers (up to|from one to|from 1 to) <b>",
-    "(one|1) (to|through|up to) <b>",
-    "start (at|from|with) one and (count|go) (to|up to) <b>",
 )
 COUNT_BETWEEN = (
     "(count|please count|can you count|start to count|you count|let us count) from <a> (to|up to|until) <b>",
     "(say|tell me|name|list) the numbers from <a> (to|up to|until) <b>",
     "count the numbers from <a> (to|up to) <b>",
-    "(could you|would you|will you|I want you to|I'd like you to|now|try to|let's) count from <a> (to|up to|until) <b>",
-    "(count|count up) (from <a>|<a>|starting at <a>) (to|through|until|and stop at|up to) <b>",
-    "(count upwards|go|count on) (from <a>|<a>|starting at <a>) (to|through|until|and stop at|up to) <b>",
-    "(what are|give me|recite|list) the numbers (from <a> to|between <a> and|<a> to) <b>",
-    "start (at|from|with) <a> and (count to|go to|count up to|go up to|stop at) <b>",
-    "begin (at|with) <a> and (count to|end at|stop at) <b>",
 )
-COUNT_DOWN = (
-    "(count|please count|can you count|let us count) (down|back|backwards) from <b> (to one|)",
-    "(could you|would you|I want you to|I'd like you to|now|let's) count (down|back|backwards) from <b> (to one|to 1|)",
-    "count (down|backwards|downwards|in reverse) (from|starting at|starting from|beginning at) <b> (to one|to 1|)",
-    "(count|go) from <b> (down|back|backwards) to (one|1)",
-    "start (at|from|with) <b> and count (down|back|backwards) (to one|)",
-    "(do|give me|start) a countdown from <b> (to one|)",
-    "<b> (down to|back to) (one|1)",
-)
+COUNT_DOWN = ("(count|please count|can you count|let us count) (down|back|backwards) from <b> (to one|)",)
 
 
 def _count(rng: random.Random, split: Split) -> tuple[str, str]:
@@ -515,19 +424,6 @@ ADD = (
     "how much (does <a> plus <b> make|do <a> and <b> make|are <a> and <b>)",
     "what (does <a> plus <b> make|do <a> and <b> make|does <a> plus <b> equal)",
     "(what is|how much is|) <n> + <m>",
-    "what (do|will|would) <a> and <b> (add up to|come to|give|make together|sum to|total|give you)",
-    "<a> plus <b> (is|equals|makes|gives|is equal to|comes to) (what|how much|)",
-    "what (is|does|would) <a> plus <b> (equal to|come to|give|give me|amount to|be)",
-    "(what is|find|give me|tell me|calculate|work out) the (total|sum|result) of <a> (and|plus) <b>",
-    "(can you|could you|would you|please|) (work out|calculate|compute|solve|figure out|do) <a> plus <b>",
-    "(could you|would you|will you|please|I want you to) (add|add up|add together|sum|sum up) <a> and <b>",
-    "(sum|total|the total|sum up|put together) (of|) <a> and <b>",
-    "(if I|if you|when I|when you) (add|put together|sum up) <a> and <b> what (do I get|is it|is the result|comes out)",
-    "(if I have|I have|you have|take) <a> and (get|add|find|buy) <b> more how many (is that|are there|do I have)",
-    "(add|take) <a> (plus|and then add|and add) <b>",
-    "(what is|what's|how much is|calculate|solve|) (<n>+<m>|<n> +<m>|<n>+ <m>)",
-    "<n> + <m> (=|equals|is|makes|= what|is what)",
-    "<n>+<m> (=|equals|is|)",
 )
 
 
@@ -557,32 +453,6 @@ AFTER = (
     "what (follows|always follows|directly follows|follows right after|follows just after) <a>",
     "(name|say) (what|the <kind> that) (follows|comes after) <a>",
     "after <a> (comes|follows) (what|what <kind>|which <kind>)",
-    "(what|which) <kind> (comes next|is next|will come|will be|comes straight|comes directly|do you get) after <a>",
-    "(what|which) <kind> (do|will) (we|you|I) (have|get) (after|right after) <a>",
-    "(what is|what's|tell me|give me|name|) the <kind> (following|right after) <a>",
-    "(what is|what's|tell me|give me|name|) the <kind> (directly after|that comes next after) <a>",
-    "(what|which <kind>) (comes after|is after|comes next after) <a>",
-    "(what|which <kind>) (is next after|follows on from|succeeds|follows upon) <a>",
-    "(and|so|) after <a> (what|which <kind>|what <kind>) (comes|is|is next|comes next|do we have|follows)",
-    "after <a> (what|which|what is next|what comes next|comes|the next <kind> is)",
-    "<a> is followed by (what|which <kind>|what <kind>)",
-    "(next|the next|next <kind>|the next <kind>|<kind>|the <kind>) after <a> (is|)",
-    "<a> comes (right before|before|just before) (what|which <kind>|what <kind>)",
-    "(if it is|it is) <a> (now|) (what|which <kind>|what <kind>) (comes next|is next|comes after that)",
-    "(if we have|when it is) <a> (now|) (what|which <kind>|what <kind>) (comes next|is next|comes after that)",
-    "(what|which <kind>) (comes|is) next (after|if it is|when it is) <a>",
-)
-AFTER_DAY = (
-    "(if today is|today is|if it is|when today is|since today is) <a> (what|which day|what day) (is|will be) tomorrow",
-    "(what|which day|what day) (is|will be|comes) tomorrow (if|when) (today is|it is) <a>",
-    "(today is|it is) <a> (and tomorrow|so tomorrow is|and what is tomorrow)",
-    "(if yesterday was|yesterday was) <a> (what|which day|what day) is (today|it today)",
-)
-AFTER_NUMBER = (
-    "(what is|what's|which number is|tell me|say) (one more than|one above|just above|one bigger than) <a>",
-    "(one more than|one above|one after) <a>",
-    "(which|what) number is (one more than|one greater than|one higher than) <a>",
-    "(count|go) on from <a> (by one|one step)",
 )
 BEFORE = (
     "(what|which) <kind> (comes|is|was|do we have) (before|right before|just before) <a>",
@@ -592,36 +462,7 @@ BEFORE = (
     "what (always comes|comes right|comes just|is just) before <a>",
     "(name|say) (what|the <kind> that) comes before <a>",
     "before <a> comes (what|what <kind>|which <kind>)",
-    "(what|which) <kind> (precedes|comes directly before|came before) <a>",
-    "(what|which) <kind> (goes before|comes straight before|is ahead of) <a>",
-    "(what|which) <kind> (do|did|will) (we|you|I) (have|get) (before|right before) <a>",
-    "(what is|what's|tell me|give me|name|) the <kind> (preceding|right before|directly before|that precedes) <a>",
-    "what (precedes|came before|goes before|comes directly before|comes immediately before) <a>",
-    "(and|so|) before <a> (what|which <kind>|what <kind>) (comes|is|was|do we have|came)",
-    "before <a> (what|which|what was|what comes|comes|the <kind> is)",
-    "<a> is preceded by (what|which <kind>|what <kind>)",
-    "(<kind>|the <kind>|the previous <kind>|previous|the last <kind>) before <a> (is|)",
-    "(what|which) is the (previous|last) <kind> before <a>",
-    "<a> comes (right after|after|just after) (what|which <kind>|what <kind>)",
-    "(if it is|it is|when it is) <a> (now|) (what|which <kind>|what <kind>) (was before|came before|was the last one)",
 )
-BEFORE_DAY = (
-    "(if today is|today is) <a> (what|which day|what day) was (yesterday|it yesterday)",
-    "(if it is|when today is|since today is) <a> (what|which day|what day) was (yesterday|it yesterday)",
-    "(what|which day|what day) was yesterday (if|when) (today is|it is) <a>",
-    "(today is|it is) <a> (and yesterday|so yesterday was|and what was yesterday)",
-    "(if tomorrow is|tomorrow is) <a> (what|which day|what day) is (today|it today)",
-)
-BEFORE_NUMBER = (
-    "(what is|what's|which number is|tell me|say) (one less than|one below|just below|one smaller than) <a>",
-    "(one less than|one below|one before) <a>",
-    "(which|what) number is (one less than|one smaller than|one lower than|just under) <a>",
-)
-
-
-NEIGHBOURS = (BEFORE, AFTER)
-SPECIAL = {"day": BEFORE_DAY, "number": BEFORE_NUMBER}, {"day": AFTER_DAY, "number": AFTER_NUMBER}
-"""What is asked of days and numbers alone; before and after."""
 
 
 def follows(a: str, b: str, after: bool) -> str:
@@ -637,47 +478,20 @@ def _neighbour(kind: str, words: list[str], rng: random.Random, split: Split) ->
         at = rng.randrange(len(words))
         shown = words[at]
     other = words[(at + (1 if after else -1)) % len(words)]
-    lines, special = NEIGHBOURS[after], SPECIAL[after].get(kind, ())
-    if special and rng.random() < 0.2:
-        lines = special
-    return _fill(lines, rng, split, kind=kind, a=shown), follows(words[at], other, after)
+    return _fill(AFTER if after else BEFORE, rng, split, kind=kind, a=shown), follows(words[at], other, after)
 
 
 CALENDAR = (
     (
-        (
-            "how many days (are there in|are in|has|does) a week (have|)",
-            "(tell me|say) how many days a week has",
-            "how many days (are there in|are in|make) (one|a|every|the) week",
-            "how many days (make up|do we have in|do you count in|belong to) (one|a|every|the) week",
-            "how many days does (one|a|every|each|the) week (have|contain|last)",
-            "(a week|one week|each week) has how many days",
-            "(what is|tell me) the number of days in a week",
-            "how long is a week in days",
-        ),
+        ("how many days (are there in|are in|has|does) a week (have|)", "(tell me|say) how many days a week has"),
         "There are seven days in a week.",
     ),
     (
-        (
-            "how many months (are there in|are in|has|does) a year (have|)",
-            "(tell me|say) how many months a year has",
-            "how many months (are there in|are in|make) (one|a|every|the) year",
-            "how many months (make up|do we have in|do you count in|belong to) (one|a|every|the) year",
-            "how many months does (one|a|every|each|the) year (have|contain|last)",
-            "(a year|one year|each year) has how many months",
-            "(what is|tell me) the number of months in a year",
-            "how long is a year in months",
-        ),
+        ("how many months (are there in|are in|has|does) a year (have|)", "(tell me|say) how many months a year has"),
         "There are twelve months in a year.",
     ),
     (
-        (
-            "(say|name|list|tell me|what are) (the|all the|all) days of the week",
-            "what are the days in a week",
-            "(can you|could you|would you|please) (say|name|list|recite) (the|all the|all) days (of|in) the week",
-            "(give me|recite|go through|list) the (seven days|days) (of|in) (the|a) week",
-            "(which|what) days (does a week have|are there in a week|make a week)",
-        ),
+        ("(say|name|list|tell me|what are) (the|all the|all) days of the week", "what are the days in a week"),
         "Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday.",
     ),
     (
@@ -724,16 +538,6 @@ OPPOSITE = (
     "what (would|may|can) <a> be the opposite of",
     "(what|which word) do you call the opposite of <a>",
     "(tell me|say|give me) the opposite (word|) (to|for) <a>",
-    "(what is|tell me|give me|say|name|do you know|) (the contrary|the reverse|the antonym|an antonym) of <a>",
-    "(opposite|contrary|reverse|antonym|opposite word) (of|to|for) <a>",
-    "(what|which word|which) (means|says|stands for) the (opposite|contrary|reverse) of <a>",
-    "(what is|give me|tell me) the (opposite|contrary) (word|term) (of|for|to) <a>",
-    "(do you know|tell me|can you say|I want to know) what the opposite of <a> is",
-    "what (would|do) you (say is|call|think is) the opposite of <a>",
-    "(if it is not|if something is not|when it is not|not) <a> (what is it|then what|but what|what is it then)",
-    "the opposite of <a> (is|is what|would be|please)",
-    "<a> (has what opposite|and its opposite is|versus what|as opposed to what|or what)",
-    "(can|could|would|will) you (tell me|give me|name|say|find) (the opposite|the contrary|an opposite) of <a>",
 )
 
 
@@ -748,19 +552,6 @@ COMPARE = (
     "(tell me|say) if <a> is (more|bigger|larger|greater) than <b>",
     "is the number <a> (more|bigger|larger|greater) than <b>",
     "is it true that <a> is (more|bigger|larger|greater) than <b>",
-    "is <a> (higher|really more|really bigger|actually greater|a lot more|any bigger|really larger) than <b>",
-    "is <a> a (bigger|larger|greater|higher) number than <b>",
-    "(would you say|do you think) <a> is (more|bigger|larger|greater) than <b>",
-    "(do you believe|is it correct that|is it right that) <a> is (more|bigger|larger|greater) than <b>",
-    "(check if|tell me whether) <a> is (more|bigger|larger|greater|higher) than <b>",
-    "(say whether|I wonder if|do you know if) <a> is (more|bigger|larger|greater|higher) than <b>",
-    "(can|could) you (tell me|say|check) (if|whether) <a> is (more|bigger|larger|greater) than <b>",
-    "(is <a> above|is <a> over|does <a> exceed|does <a> beat|is <a> beyond) <b>",
-    "<a> is (more|bigger|larger|greater) than <b> (right|is it not|true or false|yes or no|correct)",
-    "<a> is (more|bigger|larger|greater|higher) than <b> is (that|it) (right|true|correct)",
-    "are <a> (apples|stars|things|coins) more than <b>",
-    "(is <n> > <m>|<n> > <m>|is <n>><m>)",
-    "comparing <a> (and|with|to) <b> is the first (more|bigger|larger|greater)",
 )
 
 
@@ -769,8 +560,7 @@ def _compare(rng: random.Random, split: Split) -> tuple[str, str]:
     answer = (
         f"Yes, {NUMBERS[a]} is more than {NUMBERS[b]}." if a > b else f"No, {NUMBERS[a]} is less than {NUMBERS[b]}."
     )
-    shown = {"a": _number(a, rng), "b": _number(b, rng), "n": str(a), "m": str(b)}
-    return _fill(COMPARE, rng, split, **shown), answer
+    return _fill(COMPARE, rng, split, a=_number(a, rng), b=_number(b, rng)), answer
 
 
 REPEAT = (
@@ -778,17 +568,6 @@ REPEAT = (
     "(repeat|please repeat|say|please say|speak) after me(:|) <a>",
     "(repeat|say) (this|it) after me: <a>",
     "say <a>",
-    "(could you|would you|will you|I want you to|I'd like you to|I would like you to) (say|repeat) <a>",
-    "(could you|would you|will you) (say|repeat|echo) (this|these words|the words): <a>",
-    "(I want you to|I'd like you to|please) (say|repeat|echo) (this|these words|the words): <a>",
-    "(say|repeat|echo|please echo) (exactly this|just this|what I say|back to me): <a>",
-    "(pronounce|read|read out|speak|copy) (exactly this|just this|what I say|back to me): <a>",
-    "(say|repeat|pronounce|read|please say|can you say|could you say) (the words|the word|the phrase|the sentence) <a>",
-    "(echo|please repeat|repeat|now repeat|please say|try to say|just say|let me hear you say|now you say) <a>",
-    "(say|repeat|please repeat) <q> (for me|to me|out loud|please|now|)",
-    "(could you repeat|can you say|please say|could you say) <q> (for me|to me|out loud|please|now|)",
-    "(repeat|say|repeat this|say this|say it|echo this|repeat the following|after me|your turn)(:|,| -) <q>",
-    "<q> (now you|your turn|repeat that|say that|please repeat|say it back)",
 )
 REPEATED = (
     "<c> <s>",
@@ -830,17 +609,6 @@ NTH = [
 ]
 
 
-EVERYDAY = (
-    "I you we they he she it my your our the a an this that these is are was were have has do does can will not and "
-    "or but if when where here there now then today tomorrow yesterday morning evening night water bread milk tea "
-    "coffee apple house home door window table chair book car train road street river sea sun moon sky rain snow wind "
-    "tree flower dog cat bird fish horse man woman child mother father friend name time year week hour good nice "
-    "great warm cold little young tall round quick quiet loud clean dirty sweet like love want need see hear say go "
-    "come eat drink read write sing play run walk sleep work help open close give take please thanks welcome lovely "
-    "weather again soon"
-)
-
-
 def phrase(rng: random.Random) -> str:
     """Some words of the small world, for the model to repeat."""
     pair = rng.choice(OPPOSITES)
@@ -865,16 +633,14 @@ def phrase(rng: random.Random) -> str:
     for name, value in values.items():
         words = words.replace(f"<{name}>", value)
     if rng.random() < 0.25:  # any order of words, so that it is heard rather than known
-        pool = [*COLOURS, *SHAPES, *NUMBERS, *DAYS, *(word for pair in OPPOSITES for word in pair), *EVERYDAY.split()]
+        pool = [*COLOURS, *SHAPES, *NUMBERS, *(word for pair in OPPOSITES for word in pair)]
         words = " ".join(rng.choice(pool) for _ in range(rng.randint(1, 4)))
     return words
 
 
 def _repeat(rng: random.Random, split: Split) -> tuple[str, str]:
     words = phrase(rng)
-    quote = rng.choice(['"', "'", ""])
-    asked = _fill(REPEAT, rng, split, polite=False, a=words, q=f"{quote}{words}{quote}")
-    return asked.replace(" :", ":"), sentence(words)
+    return _fill(REPEAT, rng, split, polite=False, a=words).replace(" :", ":"), sentence(words)
 
 
 THINGS = (
@@ -903,29 +669,6 @@ UNKNOWN_QUESTIONS = (
     "what (happened to|do you think of|is the best way to get|is wrong with|can one do with|is the use of) <a>",
     "what is the opposite of <a>",
     "how many <a> are there in the world",
-    "who (was the first man|was the first woman) (on|in|to see) <a>",
-    "who (is the best|is the most famous|was the first person) (on|in|to see) <a>",
-    "(book|order|send|bring|sell|show|find) me (a ticket to|something from|a picture of|some of|news about) <a>",
-    "(can you|could you|would you|please) (book|order|buy|play|show|open|cancel|call|turn on) <a> (for me|)",
-    "how do (I|you|we) (fix|clean|open|learn|build|grow|cure|play|pay for) <a>",
-    "what is your favourite (film|book|song|food|animal|place|game|band|number|colour)",
-    "(what's|what is) the (population|language|currency|weather) of <a>",
-    "(what's|what is) the (president|temperature|distance|best part|recipe) of <a>",
-    "why is <a> (blue|so big|so cold|green|far away|so expensive|important)",
-    "(write|draw|give|make) me (an email to|a letter about|a list of|a picture of|an essay on|a recipe for) <a>",
-    "(what is|how much is) <b> (minus|times|divided by|to the power of) <n>",
-    "(what is|calculate) the (square|square root|half|double|cube) of <b>",
-    "is <a> (bigger|better|faster|older|cheaper) than (a house|a car|water|a dog|gold)",
-    "(what|who) comes (after|before) <a>",
-    "how many (hours|minutes|seconds) (are there in|has|are in) a (day|week|year|minute)",
-    "(what do you think|how do you feel|what can you say|what did they say) about <a>",
-    "(when|where) (was|is) <a> (born|made|sold|built|open|closed)",
-    "(tell me|do you know) (a story|a fact|a secret|the truth|the latest news) (about|of) <a>",
-    "what (can you do|are you made of|do you look like|language do you speak|are you doing|do you want)",
-    "(do you have|have you got) (a family|friends|a body|feelings|a favourite colour|children|a job)",
-    "(are you|is this) (a person|real|a machine|alive|clever|married|hungry|tired|made by a company|free)",
-    "(help me|I need help|I am lost|I am hungry|I am bored|I feel sad|guess what|I love you|you are stupid|shut up)",
-    "(where are you from|how does it work|who is your boss|what is new|what are you thinking|when were you made)",
     "(is|was) <a> (beautiful|dangerous|important|expensive|real|famous)",
     "(I like|I saw|I want|he has|she bought|we need|they lost) <a>",
     "(what time is it|what is the time|what day is it today|what is the date|how old are you|where are you)",
@@ -937,8 +680,7 @@ UNKNOWN_QUESTIONS = (
 
 def _unknown(rng: random.Random, split: Split) -> tuple[str, str]:
     thing = rng.choice(UNKNOWN_THINGS).replace("_", " ")
-    numbers = {"b": _number(rng.randint(0, 20), rng), "n": _number(rng.randint(0, 10), rng)}
-    return _fill(UNKNOWN_QUESTIONS, rng, split, a=thing, **numbers), UNKNOWN
+    return _fill(UNKNOWN_QUESTIONS, rng, split, a=thing), UNKNOWN
 
 
 TASKS: dict[str, tuple[Task, float]] = {

@@ -6,11 +6,7 @@ import pytest
 from training.dialogue import (
     ADD,
     AFTER,
-    AFTER_DAY,
-    AFTER_NUMBER,
     BEFORE,
-    BEFORE_DAY,
-    BEFORE_NUMBER,
     CALENDAR,
     COLOURS,
     COMMON,
@@ -43,11 +39,7 @@ from training.dialogue import (
 POLITE = (
     ADD,
     AFTER,
-    AFTER_DAY,
-    AFTER_NUMBER,
     BEFORE,
-    BEFORE_DAY,
-    BEFORE_NUMBER,
     COMPARE,
     COUNT_BETWEEN,
     COUNT_DOWN,
