@@ -43,7 +43,7 @@ class Qwen3OmniMoeForConditionalGeneration(qwen3_omni_moe.Qwen3OmniMoeForConditi
             group = [item for item in items if item.window == window]
             sounds = [item.feature for item in group]
             if all(sound.shape[-1] < window for sound in sounds):
-                sounds.append(sounds[0].new_zeros(len(sounds[0]), window))  # silence as long as the sound that lacks
+                sounds.append(sounds[0].new_zeros(len(sounds[0]), window))  # silence, as long as one that is not here
             lengths = torch.tensor([sound.shape[-1] for sound in sounds], device=tower.conv_out.weight.device)
             frames = torch.cat(sounds, dim=-1).to(tower.conv_out.weight)
             tokens = [sum(last - first + 1 for first, last in item.offsets) for item in group]
