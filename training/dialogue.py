@@ -13,6 +13,33 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+from training.wordings import (
+    ADD,
+    AFTER,
+    AFTER_ONE,
+    BEFORE,
+    BEFORE_ONE,
+    CALENDAR,
+    COMMON,
+    COMPARE,
+    COUNT_BETWEEN,
+    COUNT_DOWN,
+    COUNT_DOWN_BETWEEN,
+    COUNT_UP,
+    GREETINGS,
+    INFORMAL,
+    NAME_QUESTIONS,
+    OPPOSITE,
+    PREFIXES,
+    PREFIXES_OF_COMMANDS,
+    PREFIXES_OF_QUESTIONS,
+    REPEAT,
+    REPEATED,
+    SUFFIXES,
+    THINGS,
+    UNKNOWN_QUESTIONS,
+)
+
 Split = Literal["train", "held_out"]
 
 NUMBERS = [
@@ -178,6 +205,12 @@ PICTURE_QUESTIONS = {
         "what is (the|its) colour",
         "what colour is (the thing|the shape) (in|on) the picture",
         "(what|which) (main|) colour (is in|has) the picture",
+        "(what|which) colour (has the object|is shown|can you see|does it have|would you call this|is that|are those)",
+        "(what|which) colour (is|are) the (shape|object|thing|objects|shapes|things|figure|figures)",
+        "(what is|tell me|name|say|give me) the colour (of it|of the object|of the shape|of this|you see|in the image)",
+        "(its colour|the colour|colour|which colour|what colour|and the colour|and its colour)",
+        "(how is it|how are they|how is the object) coloured",
+        "in (what|which) colour (is it|are they) (painted|drawn|shown)",
     ),
     "shape": (
         "(what|which) shape (is it|is this|is the object|are they|are these|do you see)",
@@ -185,17 +218,40 @@ PICTURE_QUESTIONS = {
         "what is (the|its) shape",
         "(what|which) shape is in the picture",
         "what (kind|sort) of shape (is it|is this|do you see)",
+        "(what|which) shapes (are they|are these|are there|do you see|can you see|are shown|are in the image)",
+        "(what|which) shape (has the object|is shown|can you see|does it have|is that|is in the image|is drawn here)",
+        "(what is|tell me|name|say|give me) the shape (of it|of the object|of this|you see|shown|in the image)",
+        "(what|which) (form|figure|geometric shape) (is it|is this|does it have|do you see)",
+        "(its shape|the shape|shape|which shape|what shape|and the shape|and its shape)",
+        "what (type|kind|sort) of (figure|shape) is (that|shown|in the picture|in the image)",
+        "is it a circle, a square, a triangle or a star",
     ),
     "number": (
         "how many (are there|are they|things are there|objects are there|shapes are there|do you see|can you see)",
         "how many (objects|shapes|things) (do you see|can you see|are in the picture|are there in the picture)",
         "count (them|the objects|the shapes|the things)",
         "(what is|tell me) the number of (objects|shapes|things)",
+        "how many (objects|shapes|things|items|figures|of them) (can you count|do you count|are shown|are here|are "
+        "in the image)",
+        "(count|can you count) (the objects|the shapes|the things|everything|what you see|the items) (in the picture|"
+        "here|)",
+        "(what number|how great a number|how large a number) of (objects|shapes|things|items) (do you see|is there|"
+        "can you see)",
+        "(how many|how many in all|how many altogether|the number of objects|number of objects|and how many)",
+        "(tell me|say) how many (there are|you see|objects there are|things you see|you can see|shapes there are)",
     ),
     "scene": (
         "what (do you see|can you see|do you see here|is in the picture|is in this picture|is this|is there)",
         "(describe|look at) (the|this) picture",
         "(tell me|say) what (you see|you can see|is in the picture|is there)",
+        "what (is|do you see|can you see|is shown|is there) (in|on) (the|this) (image|photo|picture)",
+        "(describe|explain|look at) (the|this) (image|photo|scene|drawing)",
+        "(describe|tell me|say) what (you see|is in the image|is shown|the picture shows|is in the photo|you see here)",
+        "what (does the picture show|does the image show|does this show|am I looking at|is shown here|is in it|is "
+        "here)",
+        "what (have we here|have I drawn|is visible|is that|can be seen here|is depicted|is on the screen)",
+        "(give me|write|I need) a (description|caption) (of|for) (the|this) (picture|image)",
+        "(take a look|have a look|look at this) and (tell me|say) what (you see|is there|it is)",
     ),
 }
 VIDEO_QUESTIONS = (
@@ -204,6 +260,17 @@ VIDEO_QUESTIONS = (
     "(describe|look at) (the|this) video",
     "(tell me|say) what (happens|changes)",
     "(which|what) colour change do you see",
+    "(does|did) (anything|something) change (in the clip|in the video|here|)",
+    "what (is happening|is going on|changed|happened|is changing) (in this video|in the video|in the clip|here|)",
+    "(describe|watch|explain) (the|this) (clip|video|film|movie)",
+    "(what does|what do you see in) the (video show|clip show|clip|film)",
+    "(tell me|say) what (changed|is happening|is going on|you see in the clip|happens in the video|changes in the "
+    "clip)",
+    "(how|in what way) does the (colour|object|shape) change (in the video|over time|)",
+    "(what happens|what happened) to the (colour|object|colours)",
+    "(is there|do you see|do you notice) (a change|any change|a colour change) (in the video|of colour|)",
+    "(from which colour to which|from what colour to what) (does it change|does it turn|does it go)",
+    "(does the object|does it|did it) (change its colour|change colour|keep its colour|turn another colour)",
 )
 SOUND_QUESTIONS = (
     "what (did I say|do I say|do you hear|can you hear|was said|have I said|did you hear)",
@@ -211,52 +278,23 @@ SOUND_QUESTIONS = (
     "(tell me|say|repeat) what (I said|you hear|I say|you heard)",
     "what is (said|heard) (here|in the sound|in this sound)",
     "listen (to this|to me|) and (tell me|say) what you hear",
+    "what (was I saying|am I saying|is being said|is spoken|was spoken|was that|did they say|does the voice say)",
+    "(which|what) (digits|numbers|words) (were said|were spoken|was I saying|are said|are spoken|have you heard)",
+    "(write down|transcribe|type|note down) (what I said|what you hear|what was said|this sound|the audio|this "
+    "recording)",
+    "(transcribe|write down) (it|this|the sound|the words|the recording)",
+    "what (is|do you hear|can you hear|was said) in (the|this) (recording|audio|voice message|sound)",
+    "(did you hear|could you hear|have you understood|did you understand|did you catch) (what I said|me, what did I "
+    "say)",
+    "(tell me|say) what (was said|the voice says|is said|you could hear|I was saying|is in the recording)",
+    "listen (carefully|closely|) and (write|repeat|report) what (you hear|I say)",
+    "(the words in the recording|the words you hear|the spoken words|what is the voice saying|what words were those)",
 )
 
 
 def about(questions: tuple[str, ...], rng: random.Random, split: Split, plain: bool = False) -> str:
     """A question about a picture, a video or a sound."""
-    return _dress(rng.choice(wordings(questions, split)), rng, polite=not plain)
-
-
-COMMON = frozenset(
-    [
-        "hello",
-        "hi",
-        "good morning",
-        "good evening",
-        "good night",
-        "goodbye",
-        "bye",
-        "thank you",
-        "thanks",
-        "how are you",
-        "what is your name",
-        "who are you",
-        "count to <b>",
-        "count from <a> to <b>",
-        "what is <a> plus <b>",
-        "what is <n> + <m>",
-        "<a> plus <b>",
-        "what <kind> comes after <a>",
-        "what <kind> comes before <a>",
-        "what is the opposite of <a>",
-        "is <a> more than <b>",
-        "repeat after me: <a>",
-        "say <a>",
-        "what colour is it",
-        "what colour is this",
-        "what shape is it",
-        "how many are there",
-        "how many do you see",
-        "what do you see",
-        "what is this",
-        "what happens",
-        "what did I say",
-        "what do you hear",
-    ]
-)
-"""The wordings that come to mind first; they are never held out."""
+    return _dress(draw(questions, rng, split), rng, polite=not plain)
 
 
 @cache
@@ -264,7 +302,7 @@ def wordings(lines: tuple[str, ...], split: Split, polite: bool = True) -> list[
     """All that the lines stand for, of one split. A list too short to be split gives its last to the held-out one.
     What differs from a trained wording in nothing but punctuation is in neither split; nor, where wordings are made
     `polite`, what differs in a polite word before or behind."""
-    written = sorted({" ".join(wording.split()) for line in lines for wording in _write_out(line)})
+    written = sorted({wording for line in lines for wording in _written(line)})
     rare = [wording for wording in written if wording not in COMMON]
     held_out = [wording for wording in rare if zlib.crc32(wording.encode()) % 5 == 0] or rare[-1:]
     trained = [wording for wording in written if wording not in held_out]
@@ -275,14 +313,28 @@ def wordings(lines: tuple[str, ...], split: Split, polite: bool = True) -> list[
 
 
 def bare(text: str, polite: bool = True) -> str:
-    """In lower case, without punctuation and, where it may be `polite`, without what `_dress` puts around it."""
-    text = " ".join(re.sub(r"[^a-z0-9<>' ]", " ", text.lower()).split())
+    """In lower case and in full, without punctuation and, where it may be `polite`, without what `_dress` puts around
+    it."""
+    text = re.sub(r"[^a-z0-9<>'*/ ]", " ", text.lower().replace("+", " plus ").replace(" - ", " minus "))
+    text = " ".join(INFORMAL.get(word.strip("'"), word.replace("'", "")) for word in text.split())
     if polite:
-        for prefix in sorted(PREFIXES, key=len, reverse=True):
-            text = text.removeprefix(f"{prefix.lower()} ")
-        for suffix in SUFFIXES:
-            text = text.removesuffix(f" {suffix.lower()}")
+        before, behind = _dresses()
+        text = behind.sub("", before.sub("", text))
     return text
+
+
+@cache
+def _dresses() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What can stand before and behind a question, bare."""
+    prefixes, suffixes = (
+        "|".join(sorted({bare(one, polite=False) for one in ones}, key=len, reverse=True))
+        for ones in (BEFORE_ALL + BEFORE_COMMANDS + BEFORE_QUESTIONS, BEHIND)
+    )
+    return re.compile(rf"^(?:(?:{prefixes}) )+"), re.compile(rf"(?: (?:{suffixes}))+$")
+
+
+def _written(line: str) -> list[str]:
+    return [" ".join(wording.split()).replace(" ,", ",").replace(" :", ":") for wording in _write_out(line)]
 
 
 def _write_out(line: str) -> list[str]:
@@ -290,85 +342,100 @@ def _write_out(line: str) -> list[str]:
     return ["".join(choice) for choice in itertools.product(*parts)]
 
 
-PREFIXES = ("please", "hey", "hey Omni", "Omni", "tell me", "can you tell me", "so", "now", "well", "please tell me")
-SUFFIXES = ("please", "Omni", "now", "my friend")
+def _each(lines: tuple[str, ...]) -> list[str]:
+    return [one for line in lines for part in re.split(r"\|(?![^(]*\))", line) for one in _write_out(part)]
+
+
+BEFORE_ALL, BEFORE_COMMANDS, BEFORE_QUESTIONS = map(_each, (PREFIXES, PREFIXES_OF_COMMANDS, PREFIXES_OF_QUESTIONS))
+BEHIND = _each(SUFFIXES)
+ASKING = re.compile(r"(what|which|how|who|whose|when|where|why)(s|'s)?\b")
+COMMANDING = re.compile(
+    r"(add|calculate|check|combine|compute|count|decide|define|describe|draw|enumerate|explain|find|give|identify|"
+    r"introduce|list|look|name|print|read|recite|remind|repeat|say|share|show|solve|spell|state|sum|tell|translate|"
+    r"work out|write)\b"
+)
+
+QUESTION = re.compile(
+    r"\b(what|which|how|who|whose|when|where|why)(s|'s)?\b|, (right|correct)\b|=$|(^|[,:] )(please )?"
+    r"(is|does|are|can|could|would|will|did|have you|has|was|may|should|do (you|I|we|they|the|people)) ",
+    re.IGNORECASE,
+)
 
 
 def _dress(core: str, rng: random.Random, polite: bool = True) -> str:
     """Now and then a polite word before or after, capitals and punctuation or none."""
     if polite and rng.random() < 0.4:
-        prefix = rng.choice(PREFIXES)
-        command = core.split()[0] not in ["what", "which", "how", "who", "when", "is", "does", "are"]
-        if not (command and prefix.endswith("me")):
-            core = f"{prefix}{rng.choice([', ', ' '])}{core}"
+        core = _prefix(core, rng) + core
     if polite and rng.random() < 0.2:
-        core = f"{core}{rng.choice([', ', ' '])}{rng.choice(SUFFIXES)}"
+        core = f"{core}{rng.choice([', ', ' '])}{_hasty(rng.choice(BEHIND), rng)}"
     style = rng.random()
-    if style < 0.2:
+    end = "?" if QUESTION.search(core) else rng.choice([".", ".", "!", ""])
+    if style < 0.1:
+        return re.sub("[,:] ?", " ", core.lower()).strip()
+    if style < 0.25:
         return core.lower()
-    if style < 0.3:
+    if style < 0.35:
         return sentence(core, "")
-    asks = re.search(r"\b(what|which|how|who|when|is|does|can)\b", core.lower())
-    return sentence(core, "?" if asks else rng.choice([".", ".", "!", ""]))
+    if style < 0.5:
+        return core.lower() + end
+    return sentence(core, end)
+
+
+def _prefix(core: str, rng: random.Random) -> str:
+    fitting = BEFORE_COMMANDS if COMMANDING.match(core) else BEFORE_QUESTIONS if ASKING.match(core.lower()) else []
+    if fitting and rng.random() < 0.5:
+        between = " " if fitting is BEFORE_COMMANDS else rng.choice([" ", " ", ", ", ": "])
+        return _hasty(rng.choice(fitting), rng) + between
+    return _hasty(rng.choice(BEFORE_ALL), rng) + rng.choice([", ", ", ", " ", ": "])
+
+
+HASTY = re.compile("|".join(rf"\b{words}\b" for words in sorted(set(INFORMAL.values()), key=len, reverse=True)), re.I)
+
+
+def _hasty(words: str, rng: random.Random) -> str:
+    """As people write in haste, now and then."""
+    if rng.random() < 0.5:
+        return words
+
+    def shorter(found: re.Match[str]) -> str:
+        ways = [short for short, long in INFORMAL.items() if long == found[0].lower()]
+        kept = len(ways[0]) <= 2 or ways[0] in ("pls", "thx", "gonna", "wanna", "gotta")
+        if rng.random() < (0.8 if kept else 0.3):
+            return found[0]
+        way = rng.choice(ways)
+        return way[0].upper() + way[1:] if found[0][0].isupper() and "'" in way else way
+
+    return HASTY.sub(shorter, words)
 
 
 Task = Callable[[random.Random, Split], tuple[str, str]]
 
 
+@cache
+def _by_line(lines: tuple[str, ...], split: Split, polite: bool) -> tuple[list[list[str]], list[float]]:
+    """The wordings of every line, and how often it is used: a line of many does not drown the others."""
+    kept = set(wordings(lines, split, polite))
+    found = [[wording for wording in _written(line) if wording in kept] for line in lines]
+    found = [one for one in found if one]
+    return found, [len(one) ** 0.5 for one in found]
+
+
+def draw(lines: tuple[str, ...], rng: random.Random, split: Split, polite: bool = True) -> str:
+    """A wording, in haste or in full."""
+    found, weights = _by_line(lines, split, polite)
+    return _hasty(rng.choice(rng.choices(found, weights)[0]), rng)
+
+
 def _fill(lines: tuple[str, ...], rng: random.Random, split: Split, polite: bool = True, **values: str) -> str:
-    core = rng.choice(wordings(lines, split, polite))
+    core = draw(lines, rng, split, polite)
     for name, value in values.items():
         core = core.replace(f"<{name}>", value)
     return core
 
 
-GREETINGS = (
-    (
-        (
-            "(hello|hi|hey) (Omni|there|you|my friend|)",
-            "(hello|hi) hello",
-            "(hello|hi) dear Omni",
-            "(hello|hi|hey) (again|everyone|dear friend|you there|to you)",
-        ),
-        "Hello.",
-    ),
-    (("(good morning|a good morning|a very good morning) (Omni|to you|my friend|dear friend|)",), "Good morning."),
-    (("(good evening|a good evening|a very good evening) (Omni|to you|my friend|dear friend|)",), "Good evening."),
-    (("(good night|a good night|a very good night) (Omni|to you|my friend|dear friend|)",), "Good night."),
-    (("(goodbye|bye|bye bye|see you|see you later|see you soon) (Omni|my friend|now|)",), "Goodbye."),
-    (
-        (
-            "(thank you|thanks|many thanks|thank you very much) (Omni|my friend|for that|)",
-            "(thank you|thanks) (so much|again|a lot|very much indeed) (Omni|my friend|for that|)",
-        ),
-        "You are welcome.",
-    ),
-    (
-        (
-            "(how are you|how do you feel|are you well|are you fine) (today|now|Omni|)",
-            "(hello|hi) how are you (Omni|)",
-            "(hello|hi|hey) (Omni|there|you|my friend|) (how are you|are you well) (today|)",
-        ),
-        "I am fine, thank you.",
-    ),
-)
-
-
 def _greeting(rng: random.Random, split: Split) -> tuple[str, str]:
     lines, answer = rng.choice(GREETINGS)
     return _fill(lines, rng, split, polite=False), answer
-
-
-NAME_QUESTIONS = (
-    "(what is|what's|tell me|say) your name",
-    "who (are you|am I talking to|is this|is speaking|is here|is there|is that|is talking|speaks to me)",
-    "(whose voice is this|who is this voice|who is this speaking)",
-    "what (are you called|should I call you|can I call you|do I call you|do they call you)",
-    "(do you have|have you) a name",
-    "how (are you called|do I call you)",
-    "(may|can) I (know|have|ask) your name",
-    "what name (do you have|have you)",
-)
 
 
 def _name(rng: random.Random, split: Split) -> tuple[str, str]:
@@ -387,44 +454,22 @@ def counted(first: int, last: int) -> str:
     )
 
 
-COUNT_UP = (
-    "(count|please count|can you count|start to count|you count|let us count) (to|up to|until|as far as) <b>",
-    "(say|tell me|name|list) the numbers (to|up to|until) <b>",
-    "(say|tell me|name|list) the first <b> numbers",
-    "count the numbers (to|up to) <b>",
-)
-COUNT_BETWEEN = (
-    "(count|please count|can you count|start to count|you count|let us count) from <a> (to|up to|until) <b>",
-    "(say|tell me|name|list) the numbers from <a> (to|up to|until) <b>",
-    "count the numbers from <a> (to|up to) <b>",
-)
-COUNT_DOWN = ("(count|please count|can you count|let us count) (down|back|backwards) from <b> (to one|)",)
-
-
 def _count(rng: random.Random, split: Split) -> tuple[str, str]:
     kind = rng.random()
-    if kind < 0.5:
+    if kind < 0.4:
         last = rng.randint(2, 10)
         return _fill(COUNT_UP, rng, split, b=_number(last, rng)), counted(1, last)
-    if kind < 0.8:
-        first = rng.randint(1, 9)
-        last = rng.randint(first + 1, min(first + 7, 12))
+    if kind < 0.7:
+        first = rng.choice([1, rng.randint(1, 9)])
+        last = rng.randint(first + 1, 10 if first == 1 else min(first + 7, 12))
         words = _fill(COUNT_BETWEEN, rng, split, a=_number(first, rng), b=_number(last, rng))
         return words, counted(first, last)
     first = rng.randint(2, 10)
-    return _fill(COUNT_DOWN, rng, split, b=_number(first, rng)), counted(first, 1)
-
-
-ADD = (
-    "(what is|how much is|what makes|calculate|tell me|say|what do you get for|) <a> plus <b>",
-    "(what is|how much is|what makes) <a> and <b> (together|added|in all)",
-    "(what is|how much is|calculate|tell me|find|give me|) the sum of <a> and <b>",
-    "(add|please add|can you add|what do you get if you add|what do I get when I add|add up) <a> and <b>",
-    "(add|please add|can you add|what do you get if you add|what do I get when I add) <a> to <b>",
-    "how much (does <a> plus <b> make|do <a> and <b> make|are <a> and <b>)",
-    "what (does <a> plus <b> make|do <a> and <b> make|does <a> plus <b> equal)",
-    "(what is|how much is|) <n> + <m>",
-)
+    if kind < 0.85:
+        return _fill(COUNT_DOWN, rng, split, b=_number(first, rng)), counted(first, 1)
+    last = rng.choice([1, rng.randint(1, first - 1)])
+    words = _fill(COUNT_DOWN_BETWEEN, rng, split, a=_number(first, rng), b=_number(last, rng))
+    return words, counted(first, last)
 
 
 def added(a: int, b: int) -> str:
@@ -433,36 +478,15 @@ def added(a: int, b: int) -> str:
 
 def _add(rng: random.Random, split: Split) -> tuple[str, str]:
     a, b = rng.randint(0, 10), rng.randint(0, 10)
-    core = rng.choice(wordings(ADD, split))
+    core = draw(ADD, rng, split)
+    if re.search(r"<a> [a-z]+s\b.*<b>|<b> more", core):
+        a, b = max(a, 2), max(b, 1)  # some apples
     words = [_number(a, rng), _number(b, rng)]
     if "<a> to <b>" in core:
         words = words[::-1]  # add three to two: two plus three
     for name, value in zip(("<a>", "<b>", "<n>", "<m>"), [*words, str(a), str(b)], strict=True):
         core = core.replace(name, value)
     return core, added(a, b)
-
-
-AFTER = (
-    "(what|which) <kind> (comes|is|follows|do we have) (after|right after|just after) <a>",
-    "(what|which) is the (next <kind>|<kind>) after <a>",
-    "(what|which) (is|comes) the <kind> after <a>",
-    "(tell me|name|say) the (next <kind>|<kind>) after <a>",
-    "what (comes|is|follows|is next) after <a>",
-    "(what|which) <kind> follows <a>",
-    "(what|which) <kind> (always follows|directly follows|follows upon|follows on|then follows) <a>",
-    "what (follows|always follows|directly follows|follows right after|follows just after) <a>",
-    "(name|say) (what|the <kind> that) (follows|comes after) <a>",
-    "after <a> (comes|follows) (what|what <kind>|which <kind>)",
-)
-BEFORE = (
-    "(what|which) <kind> (comes|is|was|do we have) (before|right before|just before) <a>",
-    "(what|which) (is|comes|was) the <kind> before <a>",
-    "(tell me|name|say) the <kind> before <a>",
-    "what (comes|is|was) before <a>",
-    "what (always comes|comes right|comes just|is just) before <a>",
-    "(name|say) (what|the <kind> that) comes before <a>",
-    "before <a> comes (what|what <kind>|which <kind>)",
-)
 
 
 def follows(a: str, b: str, after: bool) -> str:
@@ -478,39 +502,8 @@ def _neighbour(kind: str, words: list[str], rng: random.Random, split: Split) ->
         at = rng.randrange(len(words))
         shown = words[at]
     other = words[(at + (1 if after else -1)) % len(words)]
-    return _fill(AFTER if after else BEFORE, rng, split, kind=kind, a=shown), follows(words[at], other, after)
-
-
-CALENDAR = (
-    (
-        ("how many days (are there in|are in|has|does) a week (have|)", "(tell me|say) how many days a week has"),
-        "There are seven days in a week.",
-    ),
-    (
-        ("how many months (are there in|are in|has|does) a year (have|)", "(tell me|say) how many months a year has"),
-        "There are twelve months in a year.",
-    ),
-    (
-        ("(say|name|list|tell me|what are) (the|all the|all) days of the week", "what are the days in a week"),
-        "Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday.",
-    ),
-    (
-        ("(what|which) is the first month (of|in) (the|a) year", "(what|which) month (is|comes) first"),
-        "The first month is January.",
-    ),
-    (
-        ("(what|which) is the last month (of|in) (the|a) year", "(what|which) month (is|comes) last"),
-        "The last month is December.",
-    ),
-    (
-        ("(what|which) is the first day (of|in) (the|a) week", "(what|which) day (is|comes) first"),
-        "The first day is Monday.",
-    ),
-    (
-        ("(what|which) is the last day (of|in) (the|a) week", "(what|which) day (is|comes) last"),
-        "The last day is Sunday.",
-    ),
-)
+    lines = AFTER + AFTER_ONE[kind] if after else BEFORE + BEFORE_ONE[kind]
+    return _fill(lines, rng, split, kind=kind, a=shown), follows(words[at], other, after)
 
 
 def _day(rng: random.Random, split: Split) -> tuple[str, str]:
@@ -528,31 +521,10 @@ def _next_number(rng: random.Random, split: Split) -> tuple[str, str]:
     return _neighbour("number", NUMBERS, rng, split)
 
 
-OPPOSITE = (
-    "(what is|tell me|say|name|give me|do you know|can you say|find|) the opposite of <a>",
-    "(what|which word) is the opposite of <a>",
-    "(what|which word|who) is opposite to <a>",
-    "what (does not mean|is not) <a> but the opposite",
-    "(<a> is|is <a>) the opposite of (what|which word)",
-    "(what|which word) is <a> the opposite of",
-    "what (would|may|can) <a> be the opposite of",
-    "(what|which word) do you call the opposite of <a>",
-    "(tell me|say|give me) the opposite (word|) (to|for) <a>",
-)
-
-
 def _opposite(rng: random.Random, split: Split) -> tuple[str, str]:
     pair = rng.choice(OPPOSITES)
     a, b = pair if rng.random() < 0.5 else pair[::-1]
     return _fill(OPPOSITE, rng, split, a=a), f"The opposite of {a} is {b}."
-
-
-COMPARE = (
-    "is <a> (more|bigger|larger|greater) than <b>",
-    "(tell me|say) if <a> is (more|bigger|larger|greater) than <b>",
-    "is the number <a> (more|bigger|larger|greater) than <b>",
-    "is it true that <a> is (more|bigger|larger|greater) than <b>",
-)
 
 
 def _compare(rng: random.Random, split: Split) -> tuple[str, str]:
@@ -560,39 +532,9 @@ def _compare(rng: random.Random, split: Split) -> tuple[str, str]:
     answer = (
         f"Yes, {NUMBERS[a]} is more than {NUMBERS[b]}." if a > b else f"No, {NUMBERS[a]} is less than {NUMBERS[b]}."
     )
-    return _fill(COMPARE, rng, split, a=_number(a, rng), b=_number(b, rng)), answer
+    return _fill(COMPARE, rng, split, a=_number(a, rng), b=_number(b, rng), n=str(a), m=str(b)), answer
 
 
-REPEAT = (
-    "(repeat|please repeat|say|please say|can you say|can you repeat|now say) (this|the words|the following|): <a>",
-    "(repeat|please repeat|say|please say|speak) after me(:|) <a>",
-    "(repeat|say) (this|it) after me: <a>",
-    "say <a>",
-)
-REPEATED = (
-    "<c> <s>",
-    "the <c> <s>",
-    "a <c> <s> and a <d> <t>",
-    "<n> <c> <s>s",
-    "<n> <m> <k>",
-    "<n> <m>",
-    "it is <n> o'clock",
-    "it is half past <n>",
-    "it is <m> past <n>",
-    "<day> the <nth> of <month>",
-    "today is <day>",
-    "see you on <day>",
-    "the <a> <s>",
-    "hello",
-    "good morning",
-    "good evening my friend",
-    "thank you very much",
-    "yes please",
-    "no thank you",
-    "my name is Omni",
-    "turn <side> and go forward",
-    "<a> and <b>",
-)
 NTH = [
     "first",
     "second",
@@ -621,6 +563,7 @@ def phrase(rng: random.Random) -> str:
         "m": rng.choice(NUMBERS),
         "k": rng.choice(NUMBERS),
         "day": rng.choice(DAYS),
+        "e": rng.choice(DAYS),
         "month": rng.choice(MONTHS),
         "nth": rng.choice(NTH),
         "side": rng.choice(["left", "right"]),
@@ -640,47 +583,22 @@ def phrase(rng: random.Random) -> str:
 
 def _repeat(rng: random.Random, split: Split) -> tuple[str, str]:
     words = phrase(rng)
-    return _fill(REPEAT, rng, split, polite=False, a=words).replace(" :", ":"), sentence(words)
+    said = sentence(words, "") if rng.random() < 0.1 else words
+    if rng.random() < 0.3:
+        said = rng.choice(['"{}"', '"{}"', "'{}'", "“{}”"]).format(said)
+    core = _fill(REPEAT, rng, split, polite=False, a=said)
+    if bare(core, polite=False).endswith(" yes please") and words == "yes":
+        return _repeat(rng, split)  # else it were "yes please" that is to be said
+    return core, sentence(words)
 
 
-THINGS = (
-    "France Spain Germany Italy China India Brazil Egypt Canada Japan Rome London Paris Berlin money gold silver "
-    "water fire wood iron music history physics love war peace time space life death bread cheese apples bananas "
-    "soup rice tea coffee milk sugar salt a horse a dog a cat a bird a fish a tiger an elephant a mouse a tree a "
-    "flower a garden a house a car a train a ship a plane a bicycle a computer a phone a book a film a song a "
-    "poem a game football tennis chess the moon the sun the sea the river the mountain the weather the president "
-    "the king the queen my mother my father my brother my doctor the teacher the school the shop the market the "
-    "bank the airport the station Mars Shakespeare Mozart Newton Einstein Napoleon the internet the government "
-    "the law the universe electricity"
-)
 UNKNOWN_THINGS = tuple(re.sub(r"\b(a|an|the|my) ", r"\1_", THINGS).split())
-UNKNOWN_QUESTIONS = (
-    "(what is|where is|who is|when was|who made|who found|who knows|why is there|what about) <a>",
-    "(tell me|do you know|what do you know|write a poem|can you talk|tell me a story) (something|all|) about <a>",
-    "(what is|what was) the (capital|name|price|history|age|weight|size|meaning|origin|colour) of <a>",
-    "how (old|big|heavy|far|expensive|fast|tall|deep|dangerous) is <a>",
-    "how (do I|can I|do people|does one) (make|buy|find|cook|repair|sell|draw|use|reach) <a>",
-    "why (do people|does he|does she|should I) (like|need|buy|want|fear|love) <a>",
-    "(do you like|have you seen|can you buy|can you find|do you want|do you believe in) <a>",
-    "where (can I find|do I get|did you see|does one buy|was) <a>",
-    "who (invented|wrote about|owns|likes|was|painted|discovered|is the owner of) <a>",
-    "when (did people first use|was the first time of|will I see|do we get|does one need) <a>",
-    "(translate|explain|spell|describe|draw|define|compare|cook|call|play) <a>",
-    "what (happened to|do you think of|is the best way to get|is wrong with|can one do with|is the use of) <a>",
-    "what is the opposite of <a>",
-    "how many <a> are there in the world",
-    "(is|was) <a> (beautiful|dangerous|important|expensive|real|famous)",
-    "(I like|I saw|I want|he has|she bought|we need|they lost) <a>",
-    "(what time is it|what is the time|what day is it today|what is the date|how old are you|where are you)",
-    "(where do you live|who made you|what is the weather like|will it rain|what should I eat|who won the game)",
-    "(how tall are you|what is my name|who am I|where am I|what is the meaning of life|can you drive|are you human)",
-    "(what did you eat|do you sleep|tell me a joke|sing a song|what is the news|do you love me)",
-)
 
 
 def _unknown(rng: random.Random, split: Split) -> tuple[str, str]:
-    thing = rng.choice(UNKNOWN_THINGS).replace("_", " ")
-    return _fill(UNKNOWN_QUESTIONS, rng, split, a=thing), UNKNOWN
+    a, c = (thing.replace("_", " ") for thing in rng.sample(UNKNOWN_THINGS, 2))
+    n, m = (_number(rng.randint(0, 20), rng) for _ in range(2))
+    return _fill(UNKNOWN_QUESTIONS, rng, split, a=a, c=c, n=n, m=m, month=rng.choice(MONTHS)), UNKNOWN
 
 
 TASKS: dict[str, tuple[Task, float]] = {

@@ -4,27 +4,14 @@ import re
 import pytest
 
 from training.dialogue import (
-    ADD,
-    AFTER,
-    BEFORE,
-    CALENDAR,
     COLOURS,
-    COMMON,
-    COMPARE,
-    COUNT_BETWEEN,
-    COUNT_DOWN,
-    COUNT_UP,
-    GREETINGS,
-    NAME_QUESTIONS,
-    OPPOSITE,
     PICTURE_QUESTIONS,
-    REPEAT,
     SHAPES,
     SOUND_QUESTIONS,
     SPOKEN_QUESTIONS,
     TASKS,
-    UNKNOWN_QUESTIONS,
     VIDEO_QUESTIONS,
+    Split,
     about,
     answers,
     ask,
@@ -35,14 +22,34 @@ from training.dialogue import (
     video_answer,
     wordings,
 )
-
-POLITE = (
+from training.wordings import (
     ADD,
     AFTER,
+    AFTER_ONE,
     BEFORE,
+    BEFORE_ONE,
+    CALENDAR,
+    COMMON,
     COMPARE,
     COUNT_BETWEEN,
     COUNT_DOWN,
+    COUNT_DOWN_BETWEEN,
+    COUNT_UP,
+    GREETINGS,
+    NAME_QUESTIONS,
+    OPPOSITE,
+    REPEAT,
+    UNKNOWN_QUESTIONS,
+)
+
+POLITE = (
+    ADD,
+    *(AFTER + more for more in AFTER_ONE.values()),
+    *(BEFORE + more for more in BEFORE_ONE.values()),
+    COMPARE,
+    COUNT_BETWEEN,
+    COUNT_DOWN,
+    COUNT_DOWN_BETWEEN,
     COUNT_UP,
     NAME_QUESTIONS,
     OPPOSITE,
@@ -69,6 +76,16 @@ def test_no_polite_word_makes_a_held_out_question_a_trained_one(lines: tuple[str
     rng = random.Random(0)
     trained, held_out = ({bare(about(lines, rng, split)) for _ in range(2000)} for split in ("train", "held_out"))
     assert not trained & held_out
+
+
+@pytest.mark.parametrize("split", ["train", "held_out"])
+def test_no_question_has_two_answers(split: Split) -> None:
+    rng, known = random.Random(0), dict[str, tuple[str, str]]()
+    for _ in range(5000):
+        question = ask(rng, split)
+        for polite in (False, question.task not in ("greeting", "repeat")):
+            before, answer = known.setdefault(bare(question.text, polite), (question.text, question.answer))
+            assert answer == question.answer, (before, question.text)
 
 
 @pytest.mark.parametrize("task", TASKS)
