@@ -864,7 +864,6 @@ REPEATED = (
     "three two one",
     "<n> and <m>",
     "<n> plus <n>",
-    "<m> is a number",
     "hello Omni",
     "hello world",
     "hello my friend",
