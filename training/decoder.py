@@ -1,13 +1,15 @@
 """The family's code2wav learns to make sound of codes.
 
 It makes of each frame's codes the frame before, so that it knows what comes next: a sound leans towards the one that
-follows. First it learns from the synthesiser's own codes; then, as vocoders are trained on what an acoustic model says
-when it is led along the truth (Shen et al. 2018, "Tacotron 2", section 2.2), from codes as the talker guesses them.
+follows. First what comes before the sound learns alone what the spectra will be, of which one sees far more in the same
+time; then all of it learns to make sound, of the synthesiser's own codes; then, as vocoders are trained on what an
+acoustic model says when it is led along the truth (Shen et al. 2018, "Tacotron 2", section 2.2), of codes as the talker
+guesses them.
 """
 
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -25,15 +27,19 @@ from sglang_omni.models.qwen3_omni.demo import TRAINED_DRAWING, demo_config
 from training import shipped
 from training.codes import Spoken, encode_speech
 from training.loop import Checkpoint, train
-from training.mel import SpectralLoss
+from training.mel import Spectra, SpectralLoss
 from training.parts import SIZE, parser, whole
 from training.speech import FRAME, read_speech
 from training.talker import Teacher
 
-STEPS, GUESSED_STEPS = 4000, 1500
+SPECTRA_STEPS, STEPS, GUESSED_STEPS = 2000, 4000, 1500
 PEAK_RATE = 2.5e-3
-PIECES, CONTEXT, FRAMES = 3, 36, 12
-"""Pieces of a step; frames of a piece that the transformer sees; and of these, frames that become sound."""
+SPECTRA_PIECES, PIECES, CONTEXT, FRAMES = 16, 3, 36, 12
+"""Pieces of a step, of spectra or sounds; frames of a piece that the transformer sees; and of these, frames that become
+sound."""
+
+BEFORE_SOUND = "code_embedding", "pre_transformer", "upsample"
+"""What learns spectra first, and then slower than what it has not seen."""
 
 UTTERANCES = 3000
 """Of which the talker guesses codes."""
@@ -68,45 +74,85 @@ def decode(decoder: Qwen3OmniMoeCode2Wav, codes: Tensor, begins: Tensor) -> Tens
 
     Codes (pieces, frames, groups), and where FRAMES frames begin (pieces,) -> (pieces, samples).
     """
-    rows = decoder.code_embedding(codes + decoder.code_offset.view(1, 1, -1)).mean(2)
-    rows = decoder.pre_transformer(inputs_embeds=rows).last_hidden_state
-    h = torch.stack([row[begin : begin + FRAMES] for row, begin in zip(rows, begins, strict=True)]).mT
-    for blocks in decoder.upsample:
-        for block in blocks:
-            h = block(h)
+    rows = zip(contexts(decoder, codes), begins, strict=True)
+    h = upsampled(decoder, torch.stack([row[begin : begin + FRAMES] for row, begin in rows]))
     for block in decoder.decoder:
         h = block(h)
     return h[:, 0]
 
 
-def piece(sound: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, int]:
-    """Of an int16 sound and its codes (frames, groups): FRAMES frames as floats, the codes that they are made of and
+def contexts(decoder: Qwen3OmniMoeCode2Wav, codes: Tensor) -> Tensor:
+    """What the transformer makes of codes (pieces, frames, groups): (pieces, frames, hidden)."""
+    rows = decoder.code_embedding(codes + decoder.code_offset.view(1, 1, -1)).mean(2)
+    return decoder.pre_transformer(inputs_embeds=rows).last_hidden_state
+
+
+def upsampled(decoder: Qwen3OmniMoeCode2Wav, rows: Tensor) -> Tensor:
+    """(pieces, frames, hidden) -> (pieces, hidden, steps of 20 ms)"""
+    h = rows.mT
+    for blocks in decoder.upsample:
+        for block in blocks:
+            h = block(h)
+    return h
+
+
+def piece(sound: Tensor, codes: Tensor, frames: int = FRAMES) -> tuple[Tensor, Tensor, int]:
+    """Of an int16 sound and its codes (frames, groups): so many frames as floats, the codes that they are made of and
     those around, and where among these they begin."""
     length = len(codes)
     first = int(torch.randint(max(1, length - CONTEXT + 1), ()))
     around = codes[first : first + CONTEXT]
-    begin = int(torch.randint(max(1, len(around) - FRAMES + 1), ()))
+    begin = int(torch.randint(max(1, len(around) - frames + 1), ()))
     around = torch.cat([around, around[-1:].expand(CONTEXT - len(around), -1)])
-    delayed = F.pad(sound, (FRAME, max(0, FRAMES - length) * FRAME))[(first + begin) * FRAME :]
-    return delayed[: FRAMES * FRAME] / 32768, around, begin
+    delayed = F.pad(sound, (FRAME, max(0, frames - length) * FRAME))[(first + begin) * FRAME :]
+    return delayed[: frames * FRAME] / 32768, around, begin
 
 
-def train_decoder(
-    decoder: Qwen3OmniMoeCode2Wav, learned_from: list[tuple[Tensor, list[Tensor]]], steps: int, file: Path
+Learned = list[tuple[Tensor, list[Tensor]]]
+"""int16 sounds, and of each the codes (frames, groups) of which one is drawn."""
+
+
+def some(learned_from: Learned, count: int, frames: int = FRAMES) -> tuple[Tensor, Tensor, Tensor]:
+    """Pieces drawn anew: sounds (count, frames * FRAME), codes (count, CONTEXT, groups) and where each begins."""
+    drawn = [learned_from[i] for i in torch.randint(len(learned_from), (count,)).tolist()]
+    pieces = [piece(sound, codes[int(torch.randint(len(codes), ()))], frames) for sound, codes in drawn]
+    wanted, codes, begins = zip(*pieces, strict=True)
+    return torch.stack(wanted), torch.stack(codes), torch.tensor(begins)
+
+
+def learn_spectra(
+    decoder: Qwen3OmniMoeCode2Wav,
+    learned_from: Learned,
+    steps: int,
+    file: Path,
+    say: Callable[[str], None] = print,
 ) -> None:
-    """`learned_from`: int16 sounds, and codes of which one of each is drawn. Goes on with what is in `file`."""
+    """Teaches all that comes before the sound what its spectra are. Goes on with what is in `file`."""
+    torch.manual_seed(0)
+    spectra = Spectra()
+    parts = nn.ModuleDict({name: getattr(decoder, name) for name in BEFORE_SOUND})
+    parts["head"] = head = nn.Linear(decoder.config.hidden_size, spectra.size)
+
+    def loss(step: int) -> Tensor:
+        torch.manual_seed(step)
+        wanted, codes, _ = some(learned_from, SPECTRA_PIECES, CONTEXT)
+        return F.l1_loss(head(upsampled(decoder, contexts(decoder, codes)).mT), spectra(wanted))
+
+    train(parts, loss, steps, PEAK_RATE, Checkpoint(file), say)
+
+
+def train_decoder(decoder: Qwen3OmniMoeCode2Wav, learned_from: Learned, steps: int, file: Path) -> None:
+    """Teaches it to make sound. Goes on with what is in `file`."""
     torch.manual_seed(0)
     loss_of = SpectralLoss()
 
     def loss(step: int) -> Tensor:
         torch.manual_seed(step)
-        drawn = [learned_from[i] for i in torch.randint(len(learned_from), (PIECES,)).tolist()]
-        pieces = [piece(sound, codes[int(torch.randint(len(codes), ()))]) for sound, codes in drawn]
-        wanted, codes, begins = zip(*pieces, strict=True)
-        made = decode(decoder, torch.stack(codes), torch.tensor(begins))
-        return loss_of(made, torch.stack(wanted)[:, : made.shape[1]])
+        wanted, codes, begins = some(learned_from, PIECES)
+        made = decode(decoder, codes, begins)
+        return loss_of(made, wanted[:, : made.shape[1]])
 
-    train(decoder, loss, steps, PEAK_RATE, Checkpoint(file), betas=(0.8, 0.99))
+    train(decoder, loss, steps, PEAK_RATE, Checkpoint(file), slower=BEFORE_SOUND, betas=(0.8, 0.99))
 
 
 def guesses(config: Qwen3OmniMoeConfig, work: Path) -> list[Tensor]:
@@ -148,9 +194,7 @@ def read_decoder(config: Qwen3OmniMoeConfig, work: Path) -> Qwen3OmniMoeCode2Wav
     return decoder.eval()
 
 
-def often(
-    voices: Sequence[str], sounds: Sequence[Tensor], codes: Sequence[list[Tensor]]
-) -> list[tuple[Tensor, list[Tensor]]]:
+def often(voices: Sequence[str], sounds: Sequence[Tensor], codes: Sequence[list[Tensor]]) -> Learned:
     """Sounds with their codes, as far as there are codes, each as often as its voice is to be heard."""
     each = zip(voices, sounds, codes, strict=False)
     return [(sound, its) for voice, sound, its in each for _ in range(HARDER.get(voice, 1))]
@@ -158,6 +202,7 @@ def often(
 
 def main(arguments: list[str]) -> None:
     options = parser("decoder", __doc__, STEPS)
+    options.add_argument("--spectra-steps", type=int, default=SPECTRA_STEPS, help="(default: %(default)s)")
     options.add_argument("--guessed-steps", type=int, default=GUESSED_STEPS, help="(default: %(default)s)")
     given = options.parse_args(arguments)
     torch.set_num_threads(given.threads)
@@ -169,9 +214,11 @@ def main(arguments: list[str]) -> None:
     decoder = new_decoder(config)
     if given.go_on:
         decoder.load_state_dict(shipped.weights("code2wav"))
+    own = often(voices, sounds, codes)
+    learn_spectra(decoder, own, 0 if given.go_on else given.spectra_steps, given.work / "spectra.pt")
     fast(decoder)
-    train_decoder(decoder, often(voices, sounds, codes), given.steps, given.work / "decoder.pt")
+    train_decoder(decoder, own, given.steps, given.work / "decoder.pt")
     if not given.guessed_steps:
         return
-    both = [[*own, guess] for own, guess in zip(codes, guesses(config, given.work), strict=False)]
+    both = [[*one, guess] for one, guess in zip(codes, guesses(config, given.work), strict=False)]
     train_decoder(decoder, often(voices, sounds, both), given.guessed_steps, given.work / "decoder_guessed.pt")

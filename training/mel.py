@@ -11,6 +11,10 @@ RESOLUTIONS = (256, 24), (512, 40), (1024, 80), (2048, 128)
 """Samples of a window, and mel bands: short ones too, for what p, t and k are heard by."""
 
 
+STEP = 480
+"""Samples of what a decoder's upsampling makes of a frame: a quarter."""
+
+
 class LogMel(nn.Module):
     """Logarithm of mel bands' magnitudes from 0 to 12 kHz: (batch, samples) -> (batch, bands, steps)."""
 
@@ -29,6 +33,23 @@ class LogMel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.log(self.magnitudes(x))
+
+
+class Spectra(nn.Module):
+    """Log mel bands at every resolution, side by side: (batch, steps * STEP) -> (batch, steps, `size`). Of short
+    windows, a step has several."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        hops = [min(STEP, window * 15 // 32) for window, _ in RESOLUTIONS]
+        self.mels = nn.ModuleList(
+            LogMel(window, hop, bands) for (window, bands), hop in zip(RESOLUTIONS, hops, strict=True)
+        )
+        self.size = sum(bands * (STEP // hop) for (_, bands), hop in zip(RESOLUTIONS, hops, strict=True))
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = [mel(x)[..., :-1].unflatten(-1, (-1, STEP // mel.hop)) for mel in self.mels]
+        return torch.cat([bands.permute(0, 2, 1, 3).flatten(2) for bands in seen], -1)
 
 
 def _mel_bands(window: int, bands: int) -> Tensor:
