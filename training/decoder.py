@@ -32,7 +32,7 @@ from training.parts import SIZE, parser, whole
 from training.speech import FRAME, read_speech
 from training.talker import Teacher
 
-SPECTRA_STEPS, STEPS, GUESSED_STEPS = 2000, 4000, 1500
+SPECTRA_STEPS, STEPS, GUESSED_STEPS = 2000, 6000, 1500
 PEAK_RATE = 2.5e-3
 SPECTRA_PIECES, PIECES, CONTEXT, FRAMES = 16, 3, 36, 12
 """Pieces of a step, of spectra or sounds; frames of a piece that the transformer sees; and of these, frames that become

@@ -10,7 +10,6 @@ from training.speech import SAMPLE_RATE
 RESOLUTIONS = (256, 24), (512, 40), (1024, 80), (2048, 128)
 """Samples of a window, and mel bands: short ones too, for what p, t and k are heard by."""
 
-
 STEP = 480
 """Samples of what a decoder's upsampling makes of a frame: a quarter."""
 

@@ -24,7 +24,7 @@ from training.loop import Checkpoint, train
 from training.parts import parser, whole
 from training.senses import disguised, teach_ear, teach_eye
 
-EAR_STEPS, EYE_STEPS, MIND_STEPS, STEPS = 6600, 2000, 1400, 1600
+EAR_STEPS, EYE_STEPS, MIND_STEPS, STEPS = 6600, 2000, 1400, 2600
 MIND_RATE, RATE = 1.8e-3, 1e-3
 MIND_TEXTS, TEXTS = 24, 16
 """Conversations of text alone in a step, before there are media and then beside them."""
