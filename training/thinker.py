@@ -24,7 +24,7 @@ from training.loop import Checkpoint, train
 from training.parts import parser, whole
 from training.senses import disguised, teach_ear, teach_eye
 
-EAR_STEPS, EYE_STEPS, MIND_STEPS, STEPS = 6600, 2000, 1400, 2600
+EAR_STEPS, EYE_STEPS, MIND_STEPS, STEPS = 6600, 3000, 1400, 2600
 MIND_RATE, RATE = 1.8e-3, 1e-3
 MIND_TEXTS, TEXTS = 24, 16
 """Conversations of text alone in a step, before there are media and then beside them."""
@@ -102,7 +102,7 @@ def drawn(world: World, step: int) -> list[list[Conversation]]:
     """A step's batches: one of text, and one with a medium."""
     rng = random.Random(f"step {step}")
     texts = [world.text(rng) for _ in range(TEXTS)]
-    kind = rng.choices(["hearing", "seeing", "watching"], [7, 4, 2])[0]
+    kind = rng.choices(["hearing", "seeing", "watching"], [7, 6, 2])[0]
     if kind == "hearing":
         media = [world.hearing(rng) for _ in range(16)]
     elif kind == "seeing":
