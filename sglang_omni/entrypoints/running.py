@@ -34,6 +34,7 @@ class Running:
     limit: asyncio.Timeout
     started: bool = False
     streams: bool = False
+    whole: bool = False
     error: OmniError | None = None
 
     def end(self, error: OmniError) -> None:
@@ -89,6 +90,8 @@ class RunningRequests:
         except TimeoutError:
             if not limit.expired():
                 raise
+            if request.whole:  # in the very moment in which it would have been ended
+                return
             error = request.error or TimedOut(f"the request took longer than {self._seconds:g} s (--request-timeout)")
             if request.started:  # it will have no status that says so
                 scope["state"]["failed"] = True
@@ -117,6 +120,7 @@ class RunningRequests:
             for begin in range(0, last, PIECE):
                 await hand_over({**message, "body": body[begin : begin + PIECE], "more_body": True})
             await hand_over({**message, "body": body[last:]} if last else message)
+            request.whole = message["type"] == "http.response.body" and not message.get("more_body")
 
         return send
 

@@ -17,7 +17,7 @@ from tests.e2e.test_server import SPEAKING, wait_until_thinker_is_free
 
 CHAT, SPEECH = "/v1/chat/completions", "/v1/audio/speech"
 BRIEF = {"max_tokens": 8, "talker_max_new_tokens": 8}
-ENDLESS = {"max_tokens": 3000, "min_tokens": 3000, "ignore_eos": True}
+ENDLESS = {"max_tokens": 30_000, "min_tokens": 30_000, "ignore_eos": True}
 KINDS = (
     (CHAT, {**BRIEF, **SPEAKING}),
     (CHAT, {**BRIEF, **SPEAKING, "stream": True}),

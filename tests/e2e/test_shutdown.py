@@ -14,7 +14,7 @@ from tests.e2e.server import ROOT, Server, wait_until_gone
 from tests.e2e.test_server import hello
 
 SPEECH = {"input": "One two three four five. " * 8, "max_new_tokens": 160, "seed": 1, "response_format": "pcm"}
-ENDLESS = {"max_tokens": 3000, "min_tokens": 3000, "ignore_eos": True}
+ENDLESS = {"max_tokens": 30_000, "min_tokens": 30_000, "ignore_eos": True}  # half a minute, or more
 REQUEST_SECONDS, SHUTDOWN_SECONDS, SPEECHES = 4, 8, 6
 LIMITS = {
     "--request-timeout": REQUEST_SECONDS,
@@ -106,7 +106,7 @@ def test_sigterm_finishes_what_runs_and_leaves_nothing(server: Server):
     whole = httpx.post(f"{server.url}/v1/audio/speech", json=SPEECH, timeout=30).content
     family, left = server.processes(), belongings(server)
     speech = {"json": {**SPEECH, "stream": True}, "timeout": 30}
-    long = hello(max_tokens=700, min_tokens=700, ignore_eos=True, stream=True)  # sound is made before one can ask again
+    long = hello(max_tokens=1500, min_tokens=1500, ignore_eos=True, stream=True)  # sound is made before one can ask again
     with (
         httpx.stream("POST", f"{server.url}/v1/chat/completions", json=long, timeout=30) as text,
         httpx.stream("POST", f"{server.url}/v1/audio/speech", **speech) as answer,

@@ -118,6 +118,12 @@ class TestTimeout:
         client = asyncio.run(Client("/v1/audio/speech").ask(app))
         assert (client.answer, client.complete) == (b"ab", False)
 
+    def test_an_answer_that_is_whole_gets_no_word_more(self) -> None:
+        """Its time may end between its last byte and the app's return."""
+        app = RunningRequests(0.05).around(hangs(start("text/event-stream"), piece(b"data: 1\n\n", more=False)))
+        client = asyncio.run(Client().ask(app))
+        assert (client.answer, client.complete) == (b"data: 1\n\n", True)
+
     def test_a_timeout_within_is_not_ours(self) -> None:
         async def app(scope: Any, receive: Any, send: Any) -> None:
             raise TimeoutError
