@@ -106,7 +106,8 @@ def test_sigterm_finishes_what_runs_and_leaves_nothing(server: Server):
     whole = httpx.post(f"{server.url}/v1/audio/speech", json=SPEECH, timeout=30).content
     family, left = server.processes(), belongings(server)
     speech = {"json": {**SPEECH, "stream": True}, "timeout": 30}
-    long = hello(max_tokens=1500, min_tokens=1500, ignore_eos=True, stream=True)  # sound is made before one can ask again
+    # The sound is made before one can ask again: it is the text that must still run.
+    long = hello(max_tokens=1500, min_tokens=1500, ignore_eos=True, stream=True)
     with (
         httpx.stream("POST", f"{server.url}/v1/chat/completions", json=long, timeout=30) as text,
         httpx.stream("POST", f"{server.url}/v1/audio/speech", **speech) as answer,
