@@ -110,7 +110,7 @@ def _sound(data: str) -> Piece:
 
 
 def unwrapped(sound: bytes) -> Piece:
-    """The PCM of a WAV file, which may still be growing, or of bare PCM. Raises ValueError if it is not of 16 bits."""
+    """The PCM of a WAV file, whose length may not be known yet (greatest, or 0), or of bare PCM. Raises ValueError if it is not of 16 bits."""
     if not sound.startswith(b"RIFF"):
         return Piece(pcm=sound)
     place, channels, rate = 12, 1, 24_000
@@ -118,7 +118,7 @@ def unwrapped(sound: bytes) -> Piece:
         name, size = struct.unpack_from("<4sI", sound, place)
         place += 8
         if name == b"data":
-            return Piece(pcm=sound[place : place + size], rate=rate, channels=channels)
+            return Piece(pcm=sound[place : place + size] if size else sound[place:], rate=rate, channels=channels)
         if name == b"fmt ":
             _, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", sound, place)
             if bits != 8 * SAMPLE_BYTES:

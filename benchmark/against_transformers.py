@@ -22,7 +22,7 @@ import torch
 
 from sglang_omni.benchmark import machine
 from sglang_omni.benchmark.processes import cpu_seconds
-from sglang_omni.benchmark.server import serve
+from sglang_omni.benchmark.server import address, serve
 
 QUESTIONS = (
     "What can you see from the window of the train?",
@@ -221,7 +221,7 @@ def cpu_times(url: str, pid: int, tokens: int) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="sgl-omni bench against-transformers", description=__doc__)
-    parser.add_argument("--url", help="a running server (default: start one)")
+    parser.add_argument("--url", type=address, help="a running server (default: start one)")
     parser.add_argument("--model-path", help="the checkpoint of both (default: a demo model)")
     parser.add_argument("--size", default="demo", help="of the demo model (default: %(default)s)")
     parser.add_argument("--text-tokens", type=int, default=32, help="of each answer (default: %(default)s)")

@@ -13,7 +13,7 @@ import httpx
 from sglang_omni.benchmark import adapters
 from sglang_omni.benchmark.adapters import Piece, SglOmni
 from sglang_omni.benchmark.figures import Figures, measure
-from sglang_omni.benchmark.workload import Line
+from sglang_omni.benchmark.workload import CHATS, Line
 
 
 def digest(text: str, pcm: bytes) -> str:
@@ -100,6 +100,7 @@ class _Came:
     arrivals: list[tuple[float, bytes]] = field(default_factory=list)
     headers: httpx.Headers = field(default_factory=httpx.Headers)
     whole: bool = False  # the body has ended as HTTP says it must
+    done: bool = False  # the event stream has: the last of its text is not the last of a spoken chat
     error: str = ""
     message: str = ""
 
@@ -121,6 +122,7 @@ class _Came:
 
     def _pieces(self, adapter: SglOmni) -> Iterator[tuple[float, Piece]]:
         if self.headers.get("content-type", "").startswith("text/event-stream"):
+            self.done = b"data: [DONE]" in b"".join(data for _, data in self.arrivals)
             for when, event in adapters.events(self.arrivals):
                 yield when, adapters.as_stated(adapter.read(event), self.headers)
         elif self.headers.get("content-type", "").startswith(("audio/", "application/octet-stream")):
@@ -133,7 +135,7 @@ class _Came:
     def _judge(self, line: Line, said: list[Piece]) -> tuple[str, str]:
         if broken := next((piece.error for piece in said if piece.error), ""):
             return "error event", broken
-        if not any(piece.last for piece in said):
+        if not any(piece.last for piece in said) or not (self.done or line.path != CHATS):
             return "incomplete", "the stream ended before the answer did"
         if line.speaks and not any(piece.pcm for piece in said):
             return "no sound", "the answer has no sound"

@@ -44,7 +44,7 @@ class Experiment:
         self._judge()
 
     async def _ask_alone(self, asker: Asker) -> None:
-        for number, line in enumerate(self.lines, 1):
+        for number, line in enumerate(tqdm(self.lines, desc="alone", unit="request", disable=None), 1):
             if has_one_answer(line.body):
                 answer = await asker.ask(line)
                 if answer.error:

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from sglang_omni.benchmark.progress import shown
+
 CHUNK_LIMIT_MS = 0.5
 CHECK_LIMIT_MS = 5.0
 FRAME_SECONDS = 0.08
@@ -145,7 +147,7 @@ async def measure_chunks(server: Server, many: int, repeats: int) -> dict[str, f
             f"speech, pcm: {size}": (SPEECHES, {**SPEECH, "response_format": "pcm"}),
             f"speech, events: {size}": (SPEECHES, {**SPEECH, "response_format": "pcm", "stream_format": "sse"}),
         }
-        for name, (path, body) in bodies.items():
+        for name, (path, body) in shown(bodies.items(), f"chunks of {frames} frames"):
             costs[name] = await in_a_stream(server, path, body, many, repeats, frames)
     return costs
 
@@ -153,7 +155,7 @@ async def measure_chunks(server: Server, many: int, repeats: int) -> dict[str, f
 async def measure_encoders(server: Server, many: int, repeats: int) -> dict[str, float]:
     """CPU milliseconds of a second of streamed sound, by format."""
     costs = {}
-    for format in FORMATS:
+    for format in shown(FORMATS, "encoders"):
         body = {**SPEECH, "response_format": format}
         chunk = await in_a_stream(server, SPEECHES, body, many, repeats, frames=16)
         costs[f"speech, {format}"] = chunk / (16 * FRAME_SECONDS)
@@ -174,8 +176,8 @@ async def measure_requests(server: Server, times: int, repeats: int) -> tuple[di
         "chat, 40 turns of 250 bytes": {**CHAT, "messages": TURNS},
     }
     wrong = {**ALOUD, "n": 2}
-    refused = {name: await whole({**body, **wrong}, 400) for name, body in requests.items()}
-    answered = {name: await whole(body) for name, body in requests.items()}
+    refused = {name: await whole({**body, **wrong}, 400) for name, body in shown(requests.items(), "refused")}
+    answered = {name: await whole(body) for name, body in shown(requests.items(), "answered")}
     long = {**SPEECH, "input": (SENTENCE * 60)[:4000]}
     answered["speech, 4,000 characters"] = await whole(long, path=SPEECHES)
     return refused, answered

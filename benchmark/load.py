@@ -19,14 +19,14 @@ from sglang_omni.benchmark.adapters import ADAPTERS
 from sglang_omni.benchmark.asking import Asker
 from sglang_omni.benchmark.experiment import Experiment
 from sglang_omni.benchmark.results import Point
-from sglang_omni.benchmark.server import serve
+from sglang_omni.benchmark.server import address, serve
 from sglang_omni.benchmark.words import recogniser
 from sglang_omni.benchmark.workload import has_one_answer
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="sgl-omni bench load", description=__doc__)
-    parser.add_argument("--url", help="a running server (default: start one, and end it)")
+    parser.add_argument("--url", type=address, help="a running server (default: start one, and end it)")
     parser.add_argument("--adapter", choices=ADAPTERS, default="sgl-omni", help="the server's shape (default: ours)")
     parser.add_argument("--model", help="as the server calls it (default: the first that it lists)")
     parser.add_argument("--model-path", help="the checkpoint of a started server (default: the demo model)")

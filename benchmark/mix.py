@@ -117,7 +117,7 @@ class Answer:
         self.error = piece.error or self.error
         self.text += piece.text
         self.hear(piece.pcm)
-        self.complete = piece.last
+        self.complete = self.complete or piece.last
 
     def read_whole(self, body: bytes, speech: bool) -> None:
         self.complete = True

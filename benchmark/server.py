@@ -17,6 +17,11 @@ from typing import IO
 START_SECONDS = 600
 
 
+def address(url: str) -> str:
+    """Of a server, from its own or from that of its API, as clients of OpenAI's take it: without `/v1`."""
+    return url.rstrip("/").removesuffix("/v1")
+
+
 @dataclass(frozen=True)
 class Server:
     url: str

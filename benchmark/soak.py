@@ -23,7 +23,7 @@ from sglang_omni.benchmark import machine
 from sglang_omni.benchmark.adapters import SAMPLE_BYTES
 from sglang_omni.benchmark.mix import BAD, EVENTS, MIX, RATE, STREAM, WHOLE, Answer, Question, ask, pick
 from sglang_omni.benchmark.processes import family
-from sglang_omni.benchmark.server import Server, serve
+from sglang_omni.benchmark.server import Server, address, serve
 from sglang_omni.benchmark.workload import CHATS
 
 MIB = 2**20
@@ -266,7 +266,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--minutes", type=float, default=2, help="of load (default: %(default)s)")
     parser.add_argument("--concurrency", type=int, default=12, help="clients (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of what they ask (default: %(default)s)")
-    parser.add_argument("--url", help="a running server (default: start one, and end it)")
+    parser.add_argument("--url", type=address, help="a running server (default: start one, and end it)")
     parser.add_argument("--pid", type=int, help="of the server at --url, to see its memory")
     parser.add_argument("--model-path", help="the checkpoint of a started server (default: the demo model)")
     parser.add_argument("--output", type=Path, help="also write the summary to this file")

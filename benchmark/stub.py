@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 RATE = 24_000
+DONE = b"data: [DONE]\n\n"
 MODELS = json.dumps({"data": [{"id": "stub"}]}).encode()
 
 
@@ -26,9 +27,10 @@ class Reply:
 
 
 def event(finish_reason: str | None = None, **delta: object) -> bytes:
-    """A chunk of a chat, as this server streams it."""
+    """A chunk of a chat, as this server streams it; with a finish reason it is the last, and the stream ends."""
     choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
-    return b"data: " + json.dumps({"object": "chat.completion.chunk", "choices": [choice]}).encode() + b"\n\n"
+    data = json.dumps({"object": "chat.completion.chunk", "choices": [choice]}).encode()
+    return b"data: " + data + b"\n\n" + (DONE if finish_reason else b"")
 
 
 def sound(seconds: float) -> bytes:

@@ -70,7 +70,7 @@ class CudaGraph:
         try:
             with current, torch.cuda.graph(self.graph, pool=pool, stream=stream):
                 self.output = call()
-        except torch.cuda.OutOfMemoryError:
+        except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
             raise CannotCapture(str(error)) from error
@@ -110,13 +110,20 @@ class Graphs(Generic[Key]):
         return graph.output
 
     def prepare(self, keys: Iterable[Key]) -> None:
-        """Captures those of `keys` that are not yet; the largest should come first."""
+        """Captures those of `keys` that are not yet; the largest should come first. Raises OutOfMemoryError."""
         missing = [key for key in keys if key not in self.captured] if self.wanted else []
         if missing:
             before = _free(self.device)
             for key in missing:
                 self.captured[key] = self._capture(key)
             logger.info("captured %d steps in %.0f MiB", len(missing), (before - _free(self.device)) / 2**20)
+
+    def prepare_late(self, key: Key) -> None:
+        """Where others are served already: if no memory is left for its graph, this key has none, and they go on."""
+        try:
+            self.prepare([key])
+        except torch.OutOfMemoryError as error:
+            self._give_up(key, error)
 
     def _capture(self, key: Key) -> tuple[Tensor, Graph] | None:
         inputs = send(self.blank(key), self.device)
@@ -127,9 +134,13 @@ class Graphs(Generic[Key]):
         try:
             return inputs, CudaGraph(call, *self.shared)
         except CannotCapture as error:
-            self.shared = None  # an allocator may still think that it captures
-            logger.warning("%s has no graph, and is launched kernel by kernel: %s", key, error)
+            self._give_up(key, error)
             return None
+
+    def _give_up(self, key: Key, error: Exception) -> None:
+        self.captured[key] = None
+        self.shared = None  # an allocator may still think that it captures
+        logger.warning("%s has no graph, and is launched kernel by kernel: %s", key, error)
 
 
 def _free(device: torch.device) -> int:

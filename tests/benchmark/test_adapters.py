@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import wave
+from struct import pack
 from typing import Any
 
 import pytest
@@ -133,8 +134,10 @@ def test_a_stream_that_is_aborted_has_no_last_piece():
         (PCM, {}, 24_000, 1),
         (PCM, {"x-sample-rate": "16000", "x-channels": "2"}, 16_000, 2),
         (wav(PCM, 44_100, 2), {}, 44_100, 2),
+        (wav(PCM).replace(pack("<4sI", b"data", len(PCM)), pack("<4sI", b"data", 0)), {}, 24_000, 1),
+        (wav(PCM).replace(pack("<4sI", b"data", len(PCM)), b"data" + b"\xff" * 4), {}, 24_000, 1),
     ],
-    ids=["PCM", "PCM with headers", "WAV"],
+    ids=["PCM", "PCM with headers", "WAV", "WAV of no length yet", "WAV of the greatest length"],
 )
 def test_bare_sound_is_read_in_whole_samples(body: bytes, headers: dict, rate: int, channels: int, size: int):
     cuts = range(0, len(body), size)

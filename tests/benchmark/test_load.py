@@ -19,7 +19,7 @@ from sglang_omni.benchmark.asking import Answer, Asker
 from sglang_omni.benchmark.experiment import Experiment
 from sglang_omni.benchmark.report import lines, page, write
 from sglang_omni.benchmark.results import Point
-from sglang_omni.benchmark.stub import Reply, Stub, at_once, event, sound
+from sglang_omni.benchmark.stub import DONE, Reply, Stub, at_once, event, sound
 from sglang_omni.benchmark.workload import CHATS, SPEECHES, Line
 
 CHAT = Line(CHATS, {"messages": [{"role": "user", "content": "Hi"}], "modalities": ["text", "audio"], "temperature": 0})
@@ -112,6 +112,13 @@ def test_every_fault_is_counted_by_its_kind_and_is_in_no_other_figure():
     assert not experiment.failed
 
 
+def test_sound_that_breaks_off_after_the_whole_text_is_no_answer():
+    text_ends = event("stop").removesuffix(DONE)  # of some servers it does so before the sound
+    experiment = Experiment([CHAT], [Point(clients=1)], requests=1, repeats=1, warm_up=0)
+    load(experiment, lambda body: Reply([(0, event(content="a")), (0, text_ends), (0, sound(0.1))]))
+    assert experiment.results[0].errors == Counter({"incomplete": 1})
+
+
 def test_a_point_without_an_answer_fails():
     experiment = Experiment([CHAT], [Point(clients=1)], requests=3, repeats=2, warm_up=0)
     load(experiment, lambda body: FAULTS["HTTP 429"])
@@ -197,7 +204,7 @@ def test_options_that_make_no_sense_are_refused(arguments: list[str], why: str, 
 
 
 def test_a_server_that_is_not_there_ends_the_command_with_a_reason():
-    command = [sys.executable, "-m", "sglang_omni.benchmark", "--url", "http://127.0.0.1:9"]
+    command = [sys.executable, "-m", "sglang_omni.benchmark", "--url", "http://127.0.0.1:9/v1/"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert done.stderr.startswith("http://127.0.0.1:9 lists no model, and --model names none: ConnectError")

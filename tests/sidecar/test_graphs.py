@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from sglang_omni.kernels.choice import ENVIRONMENT
+from sglang_omni.sidecar import graphs
 from sglang_omni.sidecar.graphs import Graphs, bucket, buckets
 
 SLOTS = 5
@@ -72,6 +73,21 @@ def test_a_step_that_waits_for_the_device_is_called(device: torch.device):
     sums.graphs.prepare([(1, 0)])
     assert sums.graphs.captured == {(1, 0): None}
     assert sums.graphs((1, 0), torch.tensor([[0, 3]])).item() == 9
+
+
+@torch.inference_mode()
+def test_without_memory_for_its_graph_a_late_step_is_called(monkeypatch: pytest.MonkeyPatch):
+    def full(call: object) -> None:
+        raise torch.OutOfMemoryError("none is left")
+
+    sums = Sums(torch.device("cpu"))
+    monkeypatch.setattr(graphs, "Eager", full)
+    with pytest.raises(torch.OutOfMemoryError):  # at the start somebody can still do something about it
+        sums.graphs.prepare([(1, 2)])
+    for _ in range(2):
+        sums.graphs.prepare_late((1, 2))
+    assert sums.graphs.captured == {(1, 2): None}
+    assert sums.graphs((1, 2), torch.tensor([[0, 3]])).item() == 6
 
 
 def test_a_step_takes_the_first_bucket_that_holds_it():

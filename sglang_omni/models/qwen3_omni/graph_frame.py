@@ -112,7 +112,7 @@ class GraphFrame:
 
     def _run(self, states: Sequence[Row], texts: Sequence[int], pages: int) -> Tensor:
         step = Step(bucket(len(states), self.row_sizes), pages, self._width([state.slot for state in states]))
-        self.graphs.prepare([step])
+        self.graphs.prepare_late(step)
         fields = [
             (state.slot, text, state.length, state.frames, state.position)
             for state, text in zip(states, texts, strict=True)
