@@ -110,7 +110,8 @@ def _sound(data: str) -> Piece:
 
 
 def unwrapped(sound: bytes) -> Piece:
-    """The PCM of a WAV file, whose length may not be known yet (greatest, or 0), or of bare PCM. Raises ValueError if it is not of 16 bits."""
+    """The PCM of a WAV file, which may still be growing (its length is the greatest, or 0), or of bare PCM. Raises
+    ValueError if it is not of 16 bits."""
     if not sound.startswith(b"RIFF"):
         return Piece(pcm=sound)
     place, channels, rate = 12, 1, 24_000
