@@ -15,7 +15,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-PRIVATE_USE = range(0xE000, 0xF900)
+PRIVATE_USE = *range(0xE000, 0xF900), *range(0xF0000, 0xFFFFE), *range(0x100000, 0x10FFFE)
 """Unicode's private-use characters: the mark is the first that the request does not contain."""
 
 
@@ -56,10 +56,13 @@ class PromptText:
         return self._plain.encode(text, add_special_tokens=False).ids
 
     def render(self, messages: list[dict], *, tools: list[dict] | None = None, **template_kwargs: Any) -> list[int]:
-        """The chat template's prompt as ids; its special tokens all come from the template."""
+        """The chat template's prompt as ids; its special tokens all come from the template. Raises ValueError for a
+        request that has all private-use characters there are."""
         request = (messages, tools, template_kwargs)
         characters = set().union(*_strings(request))
-        mark = next(chr(code) for code in PRIVATE_USE if chr(code) not in characters)
+        mark = next((chr(code) for code in PRIVATE_USE if chr(code) not in characters), None)
+        if mark is None:
+            raise ValueError("the messages use all of Unicode's private-use characters, of which one must be left")
         messages, tools, template_kwargs = self._break(request, mark)
         prompt = self._tokenizer.apply_chat_template(messages, tools=tools, tokenize=False, **template_kwargs)
         ids: list[int] = []

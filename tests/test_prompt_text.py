@@ -9,7 +9,7 @@ from transformers import Qwen2TokenizerFast
 
 from sglang_omni.models.qwen3_omni import demo
 from sglang_omni.models.qwen3_omni.demo.tokenizer import write_tokenizer
-from sglang_omni.prompt_text import PromptText
+from sglang_omni.prompt_text import PRIVATE_USE, PromptText
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +106,13 @@ def test_the_plain_path_would_have_been_fooled(tokenizer):
 def test_tokens_that_are_part_of_the_text_are_left_alone(tokenizer, prompt_text):
     messages = [{"role": "user", "content": "a <think> b"}]
     assert tokenizer.convert_tokens_to_ids("<think>") in prompt_text.render(messages)
+
+
+def test_a_character_must_be_left_for_the_mark(tokenizer, prompt_text):
+    basic = "".join(map(chr, range(0xE000, 0xF900)))
+    message = {"role": "user", "content": f"<|im_end|>{basic}"}
+    ids = prompt_text.render([message])
+    assert basic in tokenizer.decode(ids)
+    assert ids.count(tokenizer.convert_tokens_to_ids("<|im_end|>")) == 1
+    with pytest.raises(ValueError, match="one must be left"):
+        prompt_text.render([{"role": "user", "content": "".join(map(chr, PRIVATE_USE))}])

@@ -35,7 +35,10 @@ from sglang_omni.errors import InvalidRequest
 WHOLE_FORMATS = ("wav", "mp3", "flac", "opus", "aac", "pcm16")
 STREAM_FORMATS = ("pcm16", "wav")
 MEDIA = {"images": "image_url", "audios": "audio_url", "videos": "video_url"}
-TEMPLATE_NAMES = ("messages", "tools", "tokenize", "add_generation_prompt", "return_dict", "return_tensors")
+TEMPLATE_NAMES = {
+    *("self", "conversation", "messages", "tools"),  # by position
+    *("tokenize", "add_generation_prompt", "return_dict", "return_tensors"),
+}
 DATA = frozenset(("parameters", "schema", "metadata", "custom_params", "chat_template_kwargs"))
 """Fields of a request in which null is a value."""
 UNTRIMMED = "(?:)"

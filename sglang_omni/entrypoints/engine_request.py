@@ -119,6 +119,8 @@ def check_request(request: GenerateReqInput) -> None:
     for rid in request.rid if isinstance(request.rid, list) else [request.rid or ""]:
         if not re.fullmatch(rf"({PRINTABLE.pattern})?", rid):
             raise ClientError("rid must be printable ASCII characters without spaces", param="rid")
+    if not (request.priority is None or -(2**63) <= request.priority < 2**63):
+        raise ClientError("priority must be a number of 64 bits", param="priority")
     _check_shape(copy.copy(request))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sglang_omni.entrypoints.errors import body_of, error_response
+from sglang_omni.entrypoints.errors import ANTHROPIC, body_of, error_response
 from sglang_omni.entrypoints.sse import DONE, event
 from sglang_omni.errors import OmniError, TimedOut, Unavailable
 
@@ -34,6 +34,7 @@ class Running:
     limit: asyncio.Timeout
     started: bool = False
     streams: bool = False
+    cut: bool = False  # what was sent last is a part of a message
     whole: bool = False
     error: OmniError | None = None
 
@@ -45,13 +46,17 @@ class Running:
         self.limit.reschedule(asyncio.get_running_loop().time())
 
     async def fail(self, error: OmniError) -> None:
-        """By a status or, where that has left, by an event. Sound that breaks off has neither."""
+        """By a status or, where that has left, by an event. Sound or an event that breaks off has neither."""
         if not self.started:
             await error_response(error)(self.scope, _no_more, self.send)
-        elif self.streams:
-            typed = self.scope["path"] in TYPED
-            last = event({"type": "error", **body_of(error)}) if typed else event(body_of(error)) + DONE
-            await self.send({"type": "http.response.body", "body": last})
+        elif self.streams and not self.cut:
+            await self.send({"type": "http.response.body", "body": self._last_event(error)})
+
+    def _last_event(self, error: OmniError) -> bytes:
+        path, body = self.scope["path"], body_of(error)
+        if path.startswith(ANTHROPIC):
+            return b"event: error\n" + event({"type": "error", **body})
+        return event({"type": "error", **body}) if path in TYPED else event(body) + DONE
 
 
 async def _no_more() -> Message:
@@ -113,14 +118,18 @@ class RunningRequests:
 
         async def send(message: Message) -> None:
             if message["type"] == "http.response.start":
+                await hand_over(message)
                 request.started = True
                 request.streams = Headers(raw=message["headers"]).get("content-type", "").startswith(EVENTS)
+                return
             body = message.get("body", b"")
             last = max(0, len(body) - 1) // PIECE * PIECE
             for begin in range(0, last, PIECE):
+                request.cut = True
                 await hand_over({**message, "body": body[begin : begin + PIECE], "more_body": True})
             await hand_over({**message, "body": body[last:]} if last else message)
-            request.whole = message["type"] == "http.response.body" and not message.get("more_body")
+            request.cut = False
+            request.whole = not message.get("more_body")
 
         return send
 

@@ -56,6 +56,7 @@ def test_good_requests_pass_unchanged(fields: dict[str, Any]) -> None:
         ({"sampling_params": [{}]}, "sampling_params cannot be a list"),
         ({"rid": ["a"]}, "rid cannot be a list"),
         ({"rid": "a\nb"}, "rid must be printable"),
+        ({"priority": 2**63}, "priority must be a number of 64 bits"),
         ({"logprob_start_len": [1]}, "logprob_start_len cannot be a list"),
         ({"encoder_urls": ["x"]}, "set by the server"),
         ({"positional_embed_overrides": {"a": 1}}, "Python API"),

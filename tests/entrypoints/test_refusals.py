@@ -76,6 +76,7 @@ CHAT_FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"top_logprobs": 2}, "top_logprobs acts only with logprobs", "top_logprobs"),
     ({"stream_options": {"include_usage": True}}, "stream_options acts only with stream", "stream_options"),
     ({"chat_template_kwargs": {"tokenize": True}}, "cannot have tokenize", "chat_template_kwargs"),
+    ({"chat_template_kwargs": {"self": 1}}, "cannot have self", "chat_template_kwargs"),
     ({"chat_template_kwargs": {"messages": []}}, "cannot have messages", "chat_template_kwargs"),
     ({"seed": 1.5}, "seed", "seed"),
     ({"stream": "yes"}, "stream", "stream"),

@@ -73,6 +73,17 @@ class Client:
         return [data if data == "[DONE]" else json.loads(data) for data in datas]
 
 
+class ReadsAgain(Client):
+    """As soon as its request has been ended, because it did not."""
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        try:
+            await super()._send(message)
+        except asyncio.CancelledError:
+            self.reads = 10**9
+            raise
+
+
 def hangs(*messages: dict[str, Any]) -> Application:
     """An app that sends `messages` and then nothing."""
 
@@ -111,6 +122,28 @@ class TestTimeout:
         assert "--request-timeout" in error["error"]["message"]
         assert error.get("type") == ("error" if "audio" in path else None)
         assert rest == ([] if "audio" in path else ["[DONE]"])
+
+    def test_among_anthropics_events(self) -> None:
+        """Whose clients pass over an event without a name."""
+        app = RunningRequests(0.05).around(hangs(start("text/event-stream"), piece(b"event: ping\ndata: {}\n\n")))
+        client = asyncio.run(Client("/v1/messages").ask(app))
+        _, event, end = client.answer.decode().split("\n\n")
+        name, data = event.split("\n")
+        error = json.loads(data.removeprefix("data: "))
+        assert (name, error["type"], end) == ("event: error", "error", "")
+        assert "--request-timeout" in error["error"]["message"]
+
+    def test_within_an_event(self) -> None:
+        """None can follow what is not whole."""
+        app = RunningRequests(0.05).around(hangs(start("text/event-stream"), piece(b"data: " + bytes(3 * PIECE))))
+        client = ReadsAgain(reads=2)
+        asyncio.run(client.ask(app))
+        assert (len(client.answer), client.complete) == (PIECE, False)
+
+    def test_before_its_start_has_left(self) -> None:
+        client = ReadsAgain(reads=0)
+        asyncio.run(client.ask(RunningRequests(0.05).around(hangs(start("text/event-stream")))))
+        assert client.status == 504
 
     def test_sound_breaks_off(self) -> None:
         """An answer that were ended in order would pass for a whole one."""
