@@ -151,6 +151,16 @@ def test_an_abort_by_id_ends_every_stage(server: Server, when: str):
     wait_until_thinker_is_free(server)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_stop_pattern_that_backtracks_holds_up_nobody(server: Server, stream: bool):
+    asked = body(CHAT, {**ENDLESS, "stop_regex": r"(?:.|.)*\x00", "stream": stream}, "Hello!")
+    answer = httpx.post(f"{server.url}{CHAT}", json=asked, timeout=20)
+    assert answer.status_code == (200 if stream else 400)
+    assert "stop_regex takes too long" in answer.text
+    assert httpx.post(f"{server.url}{CHAT}", json=body(CHAT, {"max_tokens": 8}, "Hello!"), timeout=5).is_success
+    wait_until_thinker_is_free(server)
+
+
 def test_who_does_not_read_holds_up_nobody(server: Server):
     """Sixteen clients that read one byte a second, and one that reads all."""
     deaf = [
