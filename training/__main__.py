@@ -1,19 +1,31 @@
 """`python -m training PART [options]`: one part of the trained demo model's recipe, or `all` of it."""
 
 import os
-import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 
 from training.errors import MissingTool
 
-SPEAKS, THINKS = ("speech", "codes", "talker", "decoder"), ("thinker",)
-PARTS = (*SPEAKS, *THINKS, "assemble")
-"""Each a module, whose `main` makes it from the arguments that are left."""
+NEEDS = {
+    "speech": (),
+    "thinker": (),
+    "codes": ("speech",),
+    "talker": ("codes",),
+    "decoder": ("codes",),
+    "guessed": ("talker", "decoder"),
+    "assemble": ("thinker", "guessed"),
+}
+"""Each part a module, whose `main` makes it from the arguments that are left; and the parts that it follows."""
+
+CORES = 2
+"""On which so many parts are made at once, those that come first above first: one on each."""
+
+POLL_SECONDS = 0.5
 
 SHOWN = ("card", "spectrogram")
 """What is made once the model is there: its card, and a picture of what it says."""
@@ -21,25 +33,38 @@ SHOWN = ("card", "spectrogram")
 
 def run(part: str, arguments: list[str]) -> None:
     import_module(f"training.{part}").main(arguments)
-    if part in PARTS:
+    if part in NEEDS:
         user, system, childrens_user, childrens_system, _ = os.times()
         print(f"{part}: {(user + system + childrens_user + childrens_system) / 60:.1f} min of CPU time", flush=True)
 
 
 def run_all(arguments: list[str]) -> None:
-    """On two cores: what speaks on one, the thinker on the other. What is done is not done again."""
+    """What is done is not done again."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    with _begun(THINKS, arguments) as thinker, _begun(SPEAKS, arguments) as speaker:
-        if any([thinker.wait(), speaker.wait()]):
-            sys.exit("a part failed; when that is mended, the same command goes on from here")
-    run("assemble", arguments)
+    done: set[str] = set()
+    with ExitStack() as running:
+        parts: dict[str, subprocess.Popen] = {}
+        while len(done) < len(NEEDS):
+            for part in following(done, parts):
+                parts[part] = running.enter_context(_begun(part, arguments))
+            time.sleep(POLL_SECONDS)
+            ended = {part: process for part, process in parts.items() if process.poll() is not None}
+            if any(process.returncode for process in ended.values()):
+                sys.exit("a part failed; when that is mended, the same command goes on from here")
+            done |= ended.keys()
+            parts = {part: process for part, process in parts.items() if part not in done}
+
+
+def following(done: Collection[str], running: Collection[str]) -> list[str]:
+    """The parts to begin now."""
+    ready = [part for part, needed in NEEDS.items() if part not in (*done, *running) and set(needed) <= set(done)]
+    return ready[: CORES - len(running)]
 
 
 @contextmanager
-def _begun(parts: Sequence[str], arguments: list[str]) -> Iterator[subprocess.Popen]:
-    """One after another, in a process that ends with this one."""
-    commands = [shlex.join([sys.executable, "-m", "training", part, *arguments]) for part in parts]
-    process = subprocess.Popen(" && ".join(commands), shell=True, start_new_session=True)
+def _begun(part: str, arguments: list[str]) -> Iterator[subprocess.Popen]:
+    """In a process that ends with this one, with all that it has begun."""
+    process = subprocess.Popen([sys.executable, "-m", "training", part, *arguments], start_new_session=True)
     try:
         yield process
     finally:
@@ -49,8 +74,8 @@ def _begun(parts: Sequence[str], arguments: list[str]) -> Iterator[subprocess.Po
 
 def main() -> None:
     part, *arguments = sys.argv[1:] or [""]
-    if part not in (*PARTS, *SHOWN, "all"):
-        sys.exit(f"{__doc__}\nParts: {', '.join(PARTS)}; afterwards: {', '.join(SHOWN)}")
+    if part not in (*NEEDS, *SHOWN, "all"):
+        sys.exit(f"{__doc__}\nParts: {', '.join(NEEDS)}; afterwards: {', '.join(SHOWN)}")
     try:
         run_all(arguments) if part == "all" else run(part, arguments)
     except MissingTool as error:

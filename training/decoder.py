@@ -2,12 +2,9 @@
 
 It makes of each frame's codes the frame before, so that it knows what comes next: a sound leans towards the one that
 follows. First what comes before the sound learns alone what the spectra will be, of which one sees far more in the same
-time; then all of it learns to make sound, of the synthesiser's own codes; then, as vocoders are trained on what an
-acoustic model says when it is led along the truth (Shen et al. 2018, "Tacotron 2", section 2.2), of codes as the talker
-guesses them.
+time; then all of it learns to make sound, of the synthesiser's own codes. The part `guessed` goes on from there.
 """
 
-import random
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,24 +12,21 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
 from transformers import Qwen3OmniMoeConfig
 from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import (
     Qwen3OmniMoeCode2Wav,
     Qwen3OmniMoeSnakeBeta,
-    Qwen3OmniMoeTalkerForConditionalGeneration,
 )
 
-from sglang_omni.models.qwen3_omni.demo import TRAINED_DRAWING, demo_config
+from sglang_omni.models.qwen3_omni.demo import demo_config
 from training import shipped
-from training.codes import Spoken, encode_speech
+from training.codes import encode_speech
 from training.loop import Checkpoint, train
 from training.mel import Spectra, SpectralLoss
-from training.parts import SIZE, parser, whole
+from training.parts import SIZE, parser
 from training.speech import FRAME, read_speech
-from training.talker import Teacher
 
-SPECTRA_STEPS, STEPS, GUESSED_STEPS = 2000, 6000, 1500
+SPECTRA_STEPS, STEPS = 2000, 6000
 PEAK_RATE = 2.5e-3
 SPECTRA_PIECES, PIECES, CONTEXT, FRAMES = 16, 3, 36, 12
 """Pieces of a step, of spectra or sounds; frames of a piece that the transformer sees; and of these, frames that become
@@ -40,9 +34,6 @@ sound."""
 
 BEFORE_SOUND = "code_embedding", "pre_transformer", "upsample"
 """What learns spectra first, and then slower than what it has not seen."""
-
-UTTERANCES = 3000
-"""Of which the talker guesses codes."""
 
 HARDER = {"ethan": 2}
 """How many times as often as others a voice is heard whose sound is harder to make."""
@@ -155,37 +146,6 @@ def train_decoder(decoder: Qwen3OmniMoeCode2Wav, learned_from: Learned, steps: i
     train(decoder, loss, steps, PEAK_RATE, Checkpoint(file), slower=BEFORE_SOUND, betas=(0.8, 0.99))
 
 
-def guesses(config: Qwen3OmniMoeConfig, work: Path) -> list[Tensor]:
-    """Codes (frames, groups) of the first utterances; made once and kept in `guessed.pt`."""
-    file = work / "guessed.pt"
-    if not file.exists():
-        torch.manual_seed(0)
-        random.seed(0)
-        spoken = encode_speech(config, work)[:UTTERANCES]
-        talker = Qwen3OmniMoeTalkerForConditionalGeneration(config.talker_config)
-        talker.load_state_dict(torch.load(work / "talker.pt")["model"])
-        teacher = Teacher(config, talker.eval(), torch.cat([one.codes for one in spoken]))
-        temperature = TRAINED_DRAWING["code_predictor_temperature"]
-        made = [guessed(teacher, one, temperature) for one in tqdm(spoken, desc="guesses", mininterval=5)]
-        with whole(file) as begun:
-            torch.save([codes.to(torch.int16) for codes in made], begun)
-    return [codes.long() for codes in torch.load(file)]
-
-
-@torch.no_grad()
-def guessed(teacher: Teacher, spoken: Spoken, temperature: float) -> Tensor:
-    """What the code predictor makes of an utterance's right first codes."""
-    hidden, first = teacher.hidden(spoken), spoken.codes[:, 0]
-    predictor = teacher.talker.code_predictor
-    tables = [teacher.talker.get_input_embeddings(), *predictor.get_input_embeddings()]
-    rows, codes = [hidden, tables[0](first)], [first]
-    for head, table in zip(predictor.lm_head, tables[1:], strict=True):
-        made = predictor.model(inputs_embeds=torch.stack(rows, 1), use_cache=False).last_hidden_state[:, -1]
-        codes.append(torch.multinomial(F.softmax(head(made) / temperature, -1), 1)[:, 0])
-        rows.append(table(codes[-1]))
-    return torch.stack(codes, 1)
-
-
 def read_decoder(config: Qwen3OmniMoeConfig, work: Path) -> Qwen3OmniMoeCode2Wav:
     """The one that goes with the talker, or if there is none, the one before."""
     decoder = Qwen3OmniMoeCode2Wav(config.code2wav_config)
@@ -200,25 +160,24 @@ def often(voices: Sequence[str], sounds: Sequence[Tensor], codes: Sequence[list[
     return [(sound, its) for voice, sound, its in each for _ in range(HARDER.get(voice, 1))]
 
 
+def heard(config: Qwen3OmniMoeConfig, work: Path, go_on: bool = False) -> tuple[list[str], list[Tensor], list[Tensor]]:
+    """Of all utterances the voices, the sounds (int16) and the synthesiser's own codes (frames, groups)."""
+    said = [(one.voice, torch.from_numpy(one.samples.copy())) for one in read_speech(work)]
+    codes = [spoken.codes for spoken in encode_speech(config, work, go_on)]
+    return [voice for voice, _ in said], [sound for _, sound in said], codes
+
+
 def main(arguments: list[str]) -> None:
     options = parser("decoder", __doc__, STEPS)
     options.add_argument("--spectra-steps", type=int, default=SPECTRA_STEPS, help="(default: %(default)s)")
-    options.add_argument("--guessed-steps", type=int, default=GUESSED_STEPS, help="(default: %(default)s)")
     given = options.parse_args(arguments)
     torch.set_num_threads(given.threads)
     config = demo_config(SIZE)
-    voices, sounds = zip(
-        *((heard.voice, torch.from_numpy(heard.samples.copy())) for heard in read_speech(given.work)), strict=True
-    )
-    codes = [[spoken.codes] for spoken in encode_speech(config, given.work, given.go_on)]
+    voices, sounds, codes = heard(config, given.work, given.go_on)
     decoder = new_decoder(config)
     if given.go_on:
         decoder.load_state_dict(shipped.weights("code2wav"))
-    own = often(voices, sounds, codes)
-    learn_spectra(decoder, own, 0 if given.go_on else given.spectra_steps, given.work / "spectra.pt")
+    learned_from = often(voices, sounds, [[its] for its in codes])
+    learn_spectra(decoder, learned_from, 0 if given.go_on else given.spectra_steps, given.work / "spectra.pt")
     fast(decoder)
-    train_decoder(decoder, own, given.steps, given.work / "decoder.pt")
-    if not given.guessed_steps:
-        return
-    both = [[*one, guess] for one, guess in zip(codes, guesses(config, given.work), strict=False)]
-    train_decoder(decoder, often(voices, sounds, both), given.guessed_steps, given.work / "decoder_guessed.pt")
+    train_decoder(decoder, learned_from, given.steps, given.work / "decoder.pt")

@@ -25,7 +25,7 @@ from training.loop import Checkpoint, train
 from training.parts import SIZE, parser
 from training.vocabulary import tokenizer
 
-STEPS = 6000
+STEPS = 9000
 ROWS = 1800
 """Of a batch, about; utterances of like length share one."""
 

@@ -8,8 +8,8 @@ from transformers import Qwen3OmniMoeForConditionalGeneration
 
 from sglang_omni.models.qwen3_omni.demo import demo_config, fill_weights, write_companions
 from tests.reference import reference_inputs
-from training.decoder import guessed
 from training.embeddings import text_embeddings
+from training.guessed import guessed
 from training.talker import Spoken, Teacher, Turns
 from training.vocabulary import tokenizer
 
