@@ -5,6 +5,7 @@ which patterns will take long, but Python's search looks for signals while it wo
 """
 
 import signal
+import time
 from http import HTTPStatus
 from types import FrameType
 
@@ -39,13 +40,18 @@ class Searches:
 
     def __call__(self, new_accepted_len: int = 1) -> bool:
         """Whether the request ends here."""
+        begun = time.process_time()
         try:
             signal.setitimer(signal.ITIMER_VIRTUAL, self.left)
             try:
-                return self.check(new_accepted_len)
+                ends = self.check(new_accepted_len)
             finally:
-                left, _ = signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-                self.left = min(BUDGET_SECONDS, left + REFILL_SECONDS)
+                signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+            self.left -= time.process_time() - begun  # the timer counts in ticks
+            if self.left <= 0:
+                raise SearchTookTooLong
+            self.left = min(BUDGET_SECONDS, self.left + REFILL_SECONDS)
+            return ends
         except SearchTookTooLong:
             self.req.finished_reason = FINISH_ABORT(TOO_LONG, HTTPStatus.BAD_REQUEST, "BadRequestError")
             return True
