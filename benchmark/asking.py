@@ -100,7 +100,6 @@ class _Came:
     arrivals: list[tuple[float, bytes]] = field(default_factory=list)
     headers: httpx.Headers = field(default_factory=httpx.Headers)
     whole: bool = False  # the body has ended as HTTP says it must
-    done: bool = False  # the event stream has: the last of its text is not the last of a spoken chat
     error: str = ""
     message: str = ""
 
@@ -122,7 +121,6 @@ class _Came:
 
     def _pieces(self, adapter: SglOmni) -> Iterator[tuple[float, Piece]]:
         if self.headers.get("content-type", "").startswith("text/event-stream"):
-            self.done = b"data: [DONE]" in b"".join(data for _, data in self.arrivals)
             for when, event in adapters.events(self.arrivals):
                 yield when, adapters.as_stated(adapter.read(event), self.headers)
         elif self.headers.get("content-type", "").startswith(("audio/", "application/octet-stream")):
@@ -135,7 +133,9 @@ class _Came:
     def _judge(self, line: Line, said: list[Piece]) -> tuple[str, str]:
         if broken := next((piece.error for piece in said if piece.error), ""):
             return "error event", broken
-        if not any(piece.last for piece in said) or not (self.done or line.path != CHATS):
+        # Of a chat the text's last event is not enough, where sound may follow it.
+        done = line.path != CHATS or b"data: [DONE]" in b"".join(data for _, data in self.arrivals)
+        if not (done and any(piece.last for piece in said)):
             return "incomplete", "the stream ended before the answer did"
         if line.speaks and not any(piece.pcm for piece in said):
             return "no sound", "the answer has no sound"
