@@ -20,7 +20,7 @@ from sglang_omni.plugin import assert_registered, register_sampler
 from sglang_omni.sidecar import ready
 from sglang_omni.sidecar.port import ENVIRONMENT, Outbox
 from sglang_omni.thinker.forwarder import Forwarder
-from sglang_omni.thinker.searches import limit_searches
+from sglang_omni.thinker.searches import OmniReq
 from sglang_omni.thinker.seeds import seeded
 from sglang_omni.thinker.tap import Tap
 
@@ -87,9 +87,7 @@ class Scheduler(scheduler.Scheduler):
 
     def _create_generation_req(self, recv_req: TokenizedGenerateReqInput, *args: Any, **kwargs: Any) -> Req:
         find_every_stop(recv_req.sampling_params)
-        req = super()._create_generation_req(recv_req, *args, **kwargs)
-        limit_searches(req)
-        return req
+        return OmniReq(*args, **kwargs)
 
     def run_batch(self, batch: ScheduleBatch, pp_proxy_tensors: Any = None) -> Any:
         with seeded(batch):

@@ -8,6 +8,7 @@ import signal
 import time
 from http import HTTPStatus
 from types import FrameType
+from typing import Any
 
 from sglang.srt.managers.schedule_batch import FINISH_ABORT, Req
 
@@ -28,35 +29,30 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise SearchTookTooLong
 
 
-class Searches:
-    """Takes the place of `req._check_str_based_finish`, in the main thread of its process; the request is aborted when
-    its time is used up."""
+class OmniReq(Req):
+    """SGLang's request, aborted when the time of its searches is used up. Lives in the main thread of its process."""
 
-    def __init__(self, req: Req):
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.search_seconds = BUDGET_SECONDS
         signal.signal(signal.SIGVTALRM, _interrupt)
-        self.req = req
-        self.check = req._check_str_based_finish
-        self.left = BUDGET_SECONDS
 
-    def __call__(self, new_accepted_len: int = 1) -> bool:
+    def _check_str_based_finish(self, new_accepted_len: int = 1) -> bool:
         """Whether the request ends here."""
+        if not self.sampling_params.stop_regex_strs:
+            return super()._check_str_based_finish(new_accepted_len)
         begun = time.process_time()
         try:
-            signal.setitimer(signal.ITIMER_VIRTUAL, self.left)
+            signal.setitimer(signal.ITIMER_VIRTUAL, self.search_seconds)
             try:
-                ends = self.check(new_accepted_len)
+                ends = super()._check_str_based_finish(new_accepted_len)
             finally:
                 signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-            self.left -= time.process_time() - begun  # the timer counts in ticks
-            if self.left <= 0:
+            self.search_seconds -= time.process_time() - begun  # the timer counts in ticks
+            if self.search_seconds <= 0:
                 raise SearchTookTooLong
-            self.left = min(BUDGET_SECONDS, self.left + REFILL_SECONDS)
+            self.search_seconds = min(BUDGET_SECONDS, self.search_seconds + REFILL_SECONDS)
             return ends
         except SearchTookTooLong:
-            self.req.finished_reason = FINISH_ABORT(TOO_LONG, HTTPStatus.BAD_REQUEST, "BadRequestError")
+            self.finished_reason = FINISH_ABORT(TOO_LONG, HTTPStatus.BAD_REQUEST, "BadRequestError")
             return True
-
-
-def limit_searches(req: Req) -> None:
-    if req.sampling_params.stop_regex_strs:
-        req._check_str_based_finish = Searches(req)  # type: ignore[method-assign]
