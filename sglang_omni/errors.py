@@ -9,6 +9,7 @@ OmniError                    our own fault                          500
 ├── Unavailable              a stage is down or still starting      503
 ├── TimedOut                 it took longer than a request may      504
 ├── RequestFailed            a stage failed on this request         500
+├── Aborted                  somebody ended it by its id            499
 └── StartupError             the server cannot start
     ├── CheckpointError      the checkpoint lacks something
     └── ConfigError          flags or config file that make no sense
@@ -62,6 +63,13 @@ class TimedOut(OmniError):
 
 class RequestFailed(OmniError):
     pass
+
+
+class Aborted(OmniError):
+    status = 499  # nginx's "client closed request": of those that clients do not send again
+
+    def __init__(self, message: str = "the request was aborted", *, param: str | None = None):
+        super().__init__(message, param=param)
 
 
 class StartupError(OmniError):

@@ -18,7 +18,7 @@ import zmq
 import zmq.asyncio
 
 from sglang_omni import errors
-from sglang_omni.errors import InvalidRequest, OmniError, Overloaded, RequestFailed, Unavailable
+from sglang_omni.errors import Aborted, InvalidRequest, OmniError, Overloaded, RequestFailed, Unavailable
 from sglang_omni.sidecar import messages
 from sglang_omni.sidecar.group import Sidecars
 from sglang_omni.sidecar.messages import Abort, Chunk, Failed, Finish, Heartbeat, Message, Start, Times
@@ -260,7 +260,7 @@ class Pipeline:
         for id, speech in self._speeches.items():
             its = request_id is None or id == request_id or id.startswith(f"{request_id}.")
             if its and not speech.finished:
-                self._give_up(id, speech, RequestFailed("the request was aborted"))
+                self._give_up(id, speech, Aborted())
 
     def abort(self, request_id: str) -> None:
         for outbox in self._outboxes.values():

@@ -18,15 +18,15 @@ from sglang.srt.managers.io_struct import GenerateReqInput
 
 from sglang_omni.audio.encode import encode, find_format
 from sglang_omni.entrypoints.chat_request import STREAM_FORMATS, WHOLE_FORMATS, ChatRequest, apply_thinker_sampling
-from sglang_omni.entrypoints.chat_stream import ABORTED, ABORTED_MESSAGE, ChatStream, finish_choice, usage_details
+from sglang_omni.entrypoints.chat_stream import ABORTED, ChatStream, finish_choice, usage_details
 from sglang_omni.entrypoints.client import Client
 from sglang_omni.entrypoints.concurrency import collect, first, interleave, together, until_disconnected
 from sglang_omni.entrypoints.delivery import deliver
 from sglang_omni.entrypoints.errors import OUR_FAULT, Refused, body_of, error_body, error_response
 from sglang_omni.entrypoints.fields import check_fields
-from sglang_omni.entrypoints.outcomes import note_failure
+from sglang_omni.entrypoints.outcomes import note_late, outcome_of
 from sglang_omni.entrypoints.sse import DONE, EventStream, event
-from sglang_omni.errors import InvalidRequest, OmniError, RequestFailed
+from sglang_omni.errors import Aborted, InvalidRequest, OmniError
 from sglang_omni.thinker.forwarder import SPEECH, STAGES
 
 logger = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ class OmniServingChat(OpenAIServingChat):
         if not isinstance(response, ChatCompletionResponse):
             raise Refused(response)
         if request.speaks and response.choices[0].finish_reason == ABORTED:
-            raise RequestFailed(ABORTED_MESSAGE)  # there will be no sound to wait for
+            raise Aborted()  # there will be no sound to wait for
         response.id = request.rid  # of several choices, each has an id of its own
         return response
 
@@ -211,13 +211,13 @@ class OmniServingChat(OpenAIServingChat):
         except OmniError as error:
             if not started:
                 raise
-            note_failure(raw_request)
+            note_late(raw_request, error.status)
             yield event(body_of(error))
         except Exception:
             if not started:
                 raise
             logger.exception("%s failed", request.rid)  # the status has left: the stream itself must say it
-            note_failure(raw_request)
+            note_late(raw_request, 500)
             yield event(error_body(500, OUR_FAULT))
         yield DONE
 
@@ -231,8 +231,8 @@ class OmniServingChat(OpenAIServingChat):
                 async for line in lines:
                     for data in stream.text(line):
                         yield data
-            if stream.failed:
-                note_failure(raw_request)
+            if stream.late_status:
+                note_late(raw_request, stream.late_status)
                 return
             for data in stream.end():
                 yield data
@@ -246,9 +246,9 @@ class OmniServingChat(OpenAIServingChat):
                 async for name, item in both:
                     for data in stream.text(item) if name == "text" else stream.sound(item):
                         yield data
-                    if stream.failed:
-                        delivery.outcome = "failed"
-                        note_failure(raw_request)
+                    if stream.late_status:
+                        delivery.outcome = outcome_of(200, stream.late_status)
+                        note_late(raw_request, stream.late_status)
                         return
             for data in stream.end(speech):
                 yield data

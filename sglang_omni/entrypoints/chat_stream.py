@@ -10,12 +10,11 @@ from sglang_omni.entrypoints.chat_request import UNTRIMMED, ChatRequest
 from sglang_omni.entrypoints.errors import Refused, normalize, response_of
 from sglang_omni.entrypoints.spoken import SpokenAnswers
 from sglang_omni.entrypoints.sse import event
-from sglang_omni.errors import RequestFailed
+from sglang_omni.errors import Aborted
 from sglang_omni.pipeline import Speech
 
 DATA = "data: "
 ABORTED = "abort"  # SGLang's finish reason for a request that was aborted by its id, which is no error there
-ABORTED_MESSAGE = "the request was aborted"
 WHOLE = 6  # bytes: whole samples, and base64 without padding, since clients join the strings of a stream
 
 
@@ -58,7 +57,7 @@ class ChatStream:
     """Turns SGLang's event lines and PCM into our events, each call returning those that may leave now."""
 
     def __init__(self, request: ChatRequest, sample_rate: int, spoken: SpokenAnswers):
-        self.failed = False
+        self.late_status: int | None = None  # of an error that came after the first word
         self._request = request
         self._spoken = spoken
         self._audio_id = spoken.new_id()
@@ -73,7 +72,7 @@ class ChatStream:
         self._counted: dict[int, dict[str, int]] = {}  # usage so far of each choice
 
     def text(self, line: str) -> list[bytes]:
-        """One event of SGLang's chat stream. Raises Refused for an error before the first word, RequestFailed for
+        """One event of SGLang's chat stream. Raises Refused for an error before the first word, Aborted for
         an abort of a spoken answer."""
         if not line.startswith(DATA):
             return [line.encode()]  # a named event that a client asked for by header
@@ -86,14 +85,14 @@ class ChatStream:
             error = normalize(status, payload)
             if self._head is None:
                 raise Refused(response_of(status, error))
-            self.failed = True
+            self.late_status = status
             return [event(error)]
         payload["id"] = self._request.rid  # of several choices, each has an id of its own
         if not payload["choices"] and payload.get("usage"):
             self._usage = payload["usage"]
             return []
         if self._request.speaks and any(choice.get("finish_reason") == ABORTED for choice in payload["choices"]):
-            raise RequestFailed(ABORTED_MESSAGE)  # there will be no sound to wait for
+            raise Aborted()  # there will be no sound to wait for
         if self._held or any(choice.get("finish_reason") for choice in payload["choices"]):
             self._held.append(payload)
             return []

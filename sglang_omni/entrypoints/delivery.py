@@ -10,6 +10,7 @@ from sglang_omni.audio.player import Player
 from sglang_omni.entrypoints import tracing
 from sglang_omni.entrypoints.account import Account
 from sglang_omni.entrypoints.client import Client
+from sglang_omni.entrypoints.outcomes import outcome_of
 from sglang_omni.errors import OmniError
 from sglang_omni.pipeline import Speech
 from sglang_omni.sidecar.messages import Times
@@ -72,8 +73,7 @@ def deliver(client: Client, account: Account, id: str, route: str) -> Iterator[D
         delivery.outcome = "aborted"
         raise
     except BaseException as error:
-        refused = isinstance(error, OmniError) and error.status < 500
-        delivery.outcome = "refused" if refused else "failed"
+        delivery.outcome = outcome_of(error.status if isinstance(error, OmniError) else 500)
         raise
     finally:
         client.metrics.spoken(route, delivery)

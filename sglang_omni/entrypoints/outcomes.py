@@ -9,20 +9,30 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sglang_omni.entrypoints.account import Account
+from sglang_omni.errors import Aborted
 
 logger = logging.getLogger(__name__)
 
 NO_ROUTE = "none"  # refused on its way to one: a wrong key, an unknown path, a body that is too large
 
 
-def note_failure(request: Request) -> None:
-    """What is being answered failed after its status had left."""
-    request.state.failed = True
+def outcome_of(status: int, late: int | None = None) -> str:
+    """`late` would have been the status of an error that came after it had left: too late to refuse anything."""
+    if Aborted.status in (status, late):
+        return "aborted"
+    if late or status >= 500:
+        return "failed"
+    return "refused" if status >= 400 else "finished"
+
+
+def note_late(request: Request, status: int) -> None:
+    """Of an error after the status had left."""
+    request.state.late_status = status
 
 
 class Outcomes:
-    """Outermost ASGI layer. A POST request ends as `finished`, `refused` (4xx), `failed` or `aborted`: by its client,
-    who left before the end."""
+    """Outermost ASGI layer. A POST request ends as `finished`, `refused` (4xx), `failed` or `aborted`: by its client
+    who left before the end, or by its id."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
@@ -43,12 +53,7 @@ class Outcomes:
             if counted:
                 return
             counted = True
-            if left:
-                outcome = "aborted"
-            elif not ended or status >= 500 or state.get("failed"):
-                outcome = "failed"
-            else:
-                outcome = "refused" if status >= 400 else "finished"
+            outcome = "aborted" if left else outcome_of(status if ended else 500, state.get("late_status"))
             route = getattr(scope.get("route"), "path", NO_ROUTE)
             scope["app"].state.omni.metrics.request(route, outcome)
             logger.info("ended %s", account.line(state["request_id"], route, outcome, status or None))

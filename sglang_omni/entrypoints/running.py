@@ -99,7 +99,7 @@ class RunningRequests:
                 return
             error = request.error or TimedOut(f"the request took longer than {self._seconds:g} s (--request-timeout)")
             if request.started:  # it will have no status that says so
-                scope["state"]["failed"] = True
+                scope["state"]["late_status"] = error.status
                 logger.warning("%s ended: %s", scope["state"]["request_id"], error)
             with suppress(TimeoutError):  # it does not read
                 await asyncio.wait_for(request.fail(error), FAREWELL_SECONDS)

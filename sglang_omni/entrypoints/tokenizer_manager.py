@@ -5,7 +5,7 @@ import copy
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from fastapi import Request
@@ -33,6 +33,11 @@ class OmniTokenizerManager(TokenizerManager):
     drain: Callable[[], Awaitable[None]]
     """Ends whatever is to end before SGLang's processes do."""
 
+    @cached_property
+    def _answering(self) -> dict[str, Account]:
+        """By the ids that clients know."""
+        return {}
+
     @property
     def serving_chat_class(self) -> Callable[..., OmniServingChat]:
         return partial(OmniServingChat, client=self.client)
@@ -43,8 +48,12 @@ class OmniTokenizerManager(TokenizerManager):
             self._subprocess_watchdog.stop()
 
     def abort_request(self, rid: str = "", abort_all: bool = False) -> None:
-        """Of requests that speak, also those whose text is complete."""
-        super().abort_request(rid, abort_all)
+        """Of a request that speaks, also if its text is complete; of one with several choices or prompts, which have
+        ids of their own, each."""
+        account = self._answering.get(rid)
+        parts = [thought.obj.rid for thought in account.thoughts] if account else []
+        for id in parts or [rid]:
+            super().abort_request(id, abort_all)
         if rid or abort_all:
             self.client.abort_speech(None if abort_all else rid)
 
@@ -67,10 +76,17 @@ class OmniTokenizerManager(TokenizerManager):
                 if obj.rid is None and request is not None:
                     obj.rid = claim(request)
             account = Account({}) if request is None else request.state.account
-            async with aclosing(super().generate_request(obj, request)) as outputs:
-                async for output in outputs:
-                    account.thought = output
-                    yield output
+            id = obj.rid
+            if request is not None and isinstance(id, str):
+                self._answering[id] = account
+            try:
+                async with aclosing(super().generate_request(obj, request)) as outputs:
+                    async for output in outputs:
+                        account.thought = output
+                        yield output
+            finally:
+                if isinstance(id, str):
+                    self._answering.pop(id, None)
 
     def _wait_one_response(self, obj: Any, request: Request | None = None) -> AsyncGenerator[Any, None]:
         state = self.rid_to_state[obj.rid]

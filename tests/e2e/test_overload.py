@@ -151,6 +151,20 @@ def test_an_abort_by_id_ends_every_stage(server: Server, when: str):
     wait_until_thinker_is_free(server)
 
 
+def test_an_abort_by_id_ends_every_choice(server: Server):
+    """Each is a request of its own to SGLang, which knows no other id of it."""
+    asked = body(CHAT, {**ENDLESS, "n": 2, "stream": True}, "Hello!")
+    with httpx.stream("POST", f"{server.url}{CHAT}", json=asked, timeout=30) as answer:
+        lines = (line for line in answer.iter_lines() if line)
+        next(lines)
+        httpx.post(f"{server.url}/abort_request", json={"rid": answer.headers["x-request-id"]}, timeout=10)
+        begun = time.monotonic()
+        rest = list(lines)
+    assert time.monotonic() - begun < 2
+    assert sum('"finish_reason":"abort"' in line for line in rest) == 2
+    wait_until_thinker_is_free(server)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_stop_pattern_that_backtracks_holds_up_nobody(server: Server, stream: bool):
     asked = body(CHAT, {**ENDLESS, "stop_regex": r"(?:.|.)*\x00", "stream": stream}, "Hello!")

@@ -388,7 +388,7 @@ class TestFailures:
     def test_nobody_waits_for_the_sound_of_an_aborted_answer(self, client: TestClient, fake: Fake) -> None:
         fake.thinker.finish = {"type": "abort", "message": "Aborted"}
         fake.pipeline.forever = True
-        assert post(client, SPOKEN).status_code == 500
+        assert post(client, SPOKEN).status_code == 499
         *_, last, done = post(client, SPOKEN, stream=True).text.split("\n\n")[:-1]
         assert json.loads(last.removeprefix("data: "))["error"]["message"] == "the request was aborted"
         assert done == "data: [DONE]"

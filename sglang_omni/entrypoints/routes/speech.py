@@ -18,7 +18,7 @@ from sglang_omni.entrypoints.client import Client, staged_voice
 from sglang_omni.entrypoints.concurrency import collect, first, until_disconnected
 from sglang_omni.entrypoints.errors import OUR_FAULT, body_of, error_body
 from sglang_omni.entrypoints.openapi import BYTES, EVENTS, describe, json_body
-from sglang_omni.entrypoints.outcomes import note_failure
+from sglang_omni.entrypoints.outcomes import note_late
 from sglang_omni.entrypoints.request_id import clients_id, new_id, rename
 from sglang_omni.entrypoints.speaking import ROUTE, Speaking
 from sglang_omni.entrypoints.sse import EventStream, event
@@ -176,14 +176,14 @@ async def _sse(speaking: Speaking, format: Format, request: Request) -> AsyncGen
     except OmniError as error:
         if not started:
             raise
-        note_failure(request)
+        note_late(request, error.status)
         yield event({"type": "error", **body_of(error)})
         return
     except Exception:
         if not started:
             raise
         logger.exception("%s failed", speaking.id)  # the status has left: the stream itself must say it
-        note_failure(request)
+        note_late(request, 500)
         yield event({"type": "error", **error_body(500, OUR_FAULT)})
         return
     yield event({"type": "speech.audio.done", "usage": speaking.usage, "finish_reason": speaking.finish_reason})

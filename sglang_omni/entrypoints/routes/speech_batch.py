@@ -18,7 +18,7 @@ from sglang_omni.entrypoints.openapi import JSON, describe, json_body
 from sglang_omni.entrypoints.request_id import clients_id, new_id, rename
 from sglang_omni.entrypoints.routes.speech import SpeechItem, SpeechSettings, prepare, whole_file
 from sglang_omni.entrypoints.speaking import Speaking
-from sglang_omni.errors import OmniError, Unavailable
+from sglang_omni.errors import Aborted, OmniError, Unavailable
 
 router = APIRouter()
 
@@ -102,8 +102,8 @@ async def _result(index: int, turn: asyncio.Semaphore, speaking: Speaking, forma
     async with turn:
         try:
             file = await whole_file(speaking, format)
-        except Unavailable:
-            raise  # the others cannot be spoken either
+        except (Aborted, Unavailable):
+            raise  # nor will the others be spoken
         except OmniError as error:
             return {**result, "error": str(error)}
     audio = base64.b64encode(file).decode()

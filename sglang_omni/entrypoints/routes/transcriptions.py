@@ -20,14 +20,14 @@ from transformers.models.whisper.tokenization_whisper import LANGUAGES, TO_LANGU
 
 from sglang_omni.entrypoints.body import check
 from sglang_omni.entrypoints.chat_request import ChatRequest, parse_chat
-from sglang_omni.entrypoints.chat_stream import ABORTED, ABORTED_MESSAGE
+from sglang_omni.entrypoints.chat_stream import ABORTED
 from sglang_omni.entrypoints.client import Client
-from sglang_omni.entrypoints.errors import error_body
+from sglang_omni.entrypoints.errors import body_of
 from sglang_omni.entrypoints.openapi import BYTES, EVENTS, JSON, LINES, describe, form_body
 from sglang_omni.entrypoints.request_id import clients_id, rename
 from sglang_omni.entrypoints.sse import DATA, DONE, EventStream, event
 from sglang_omni.entrypoints.stages import Count, Section, Seed
-from sglang_omni.errors import InvalidRequest, RequestFailed, TooLarge
+from sglang_omni.errors import Aborted, InvalidRequest, TooLarge
 from sglang_omni.media import MediaPolicy
 from sglang_omni.media.audio import SAMPLE_RATE
 
@@ -169,7 +169,7 @@ async def _file(form: FormData, policy: MediaPolicy) -> bytes:
 def _whole(asked: TranscriptionRequest, answer: dict[str, Any], seconds: float) -> Response:
     choice = answer["choices"][0]
     if choice["finish_reason"] == ABORTED:
-        raise RequestFailed(ABORTED_MESSAGE)
+        raise Aborted()
     text = choice["message"]["content"] or ""
     if asked.response_format == "text":
         return PlainTextResponse(text)
@@ -195,7 +195,7 @@ async def _events(answer: EventStream) -> AsyncGenerator[bytes, None]:
             chunk = orjson.loads(data.removeprefix(DATA))
             choices = chunk.get("choices", ())  # none where a client asked for more than text by header
             if any(choice["finish_reason"] == ABORTED for choice in choices):
-                chunk = error_body(500, ABORTED_MESSAGE)
+                chunk = body_of(Aborted())
             if "error" in chunk:
                 yield event({"type": "error", **chunk})
                 return

@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from sglang_omni.errors import InvalidRequest, RequestFailed, Unavailable
+from sglang_omni.errors import Aborted, InvalidRequest, RequestFailed, Unavailable
 from tests.entrypoints.fakes import Fake, make
 from tests.entrypoints.test_disconnect import leave
 
@@ -125,6 +125,14 @@ def test_failures(client: TestClient, fake: Fake, path: str, body: dict[str, Any
     assert values["requests_total", path, "failed"] == 1
     assert ("real_time_factor_count", path) not in values
     assert values.get(("time_to_first_audio_seconds_count", path), 0) == late
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("path", "body"), [(CHATS, ALOUD), (SPEECHES, {"input": "hi", "stream_format": "sse"})])
+def test_what_is_ended_by_its_id(client: TestClient, fake: Fake, path: str, body: dict[str, Any], stream: bool) -> None:
+    fake.pipeline.late_error = Aborted()
+    client.post(path, json={**body, "stream": stream})
+    assert page(client)["requests_total", path, "aborted"] == 1
 
 
 @pytest.mark.parametrize("body", [CHAT, ALOUD])

@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from sglang_omni.entrypoints.routes.speech_batch import AT_ONCE
-from sglang_omni.errors import RequestFailed, Unavailable
+from sglang_omni.errors import Aborted, RequestFailed, Unavailable
 from tests.entrypoints.fakes import Fake, make
 from tests.entrypoints.test_disconnect import leave
 
@@ -96,6 +96,14 @@ def test_a_server_that_cannot_speak_may_have_no_voices(tokenizer: Any) -> None:
         response = client.post("/v1/audio/speech", json={"input": "One."})
     assert response.status_code == 400
     assert "--text-only" in response.json()["error"]["message"]
+
+
+def test_a_batch_that_is_aborted_by_its_id_has_no_results(fake: Fake) -> None:
+    fake.pipeline.late_error = Aborted()
+    with TestClient(fake.app) as client:
+        response = client.post(PATH, json={"items": [{"input": "One."}] * 9})
+    assert response.status_code == 499  # which no client takes for a reason to ask again
+    assert response.json()["error"]["message"] == "the request was aborted"
 
 
 def test_a_client_that_goes_away_frees_the_items_under_way(fake: Fake) -> None:

@@ -246,6 +246,6 @@ def test_what_came_for_another_header_is_no_transcript() -> None:
 
 def test_an_aborted_request_is_no_transcript(client: TestClient, fake: Fake) -> None:
     fake.thinker.finish = {"type": "abort", "message": "aborted"}
-    assert transcribe(client).status_code == 500
+    assert transcribe(client).status_code == 499
     *_, last = events(transcribe(client, stream="true"))
     assert last["type"] == "error"
