@@ -17,8 +17,7 @@ NEEDS = {
     "codes": ("speech",),
     "talker": ("codes",),
     "decoder": ("codes",),
-    "guessed": ("talker", "decoder"),
-    "assemble": ("thinker", "guessed"),
+    "assemble": ("thinker", "talker", "decoder"),
 }
 """Each part a module, whose `main` makes it from the arguments that are left; and the parts that it follows."""
 

@@ -2,7 +2,7 @@
 
 It makes of each frame's codes the frame before, so that it knows what comes next: a sound leans towards the one that
 follows. First what comes before the sound learns alone what the spectra will be, of which one sees far more in the same
-time; then all of it learns to make sound, of the synthesiser's own codes. The part `guessed` goes on from there.
+time; then all of it learns to make sound, of the synthesiser's own codes.
 """
 
 import shutil
@@ -26,7 +26,7 @@ from training.mel import Spectra, SpectralLoss
 from training.parts import SIZE, parser
 from training.speech import FRAME, read_speech
 
-SPECTRA_STEPS, STEPS = 2000, 6000
+SPECTRA_STEPS, STEPS = 2000, 9000
 PEAK_RATE = 2.5e-3
 SPECTRA_PIECES, PIECES, CONTEXT, FRAMES = 16, 3, 36, 12
 """Pieces of a step, of spectra or sounds; frames of a piece that the transformer sees; and of these, frames that become
@@ -147,10 +147,8 @@ def train_decoder(decoder: Qwen3OmniMoeCode2Wav, learned_from: Learned, steps: i
 
 
 def read_decoder(config: Qwen3OmniMoeConfig, work: Path) -> Qwen3OmniMoeCode2Wav:
-    """The one that goes with the talker, or if there is none, the one before."""
     decoder = Qwen3OmniMoeCode2Wav(config.code2wav_config)
-    files = [work / "decoder_guessed.pt", work / "decoder.pt"]
-    decoder.load_state_dict(torch.load(next(file for file in files if file.exists()))["model"])
+    decoder.load_state_dict(torch.load(work / "decoder.pt")["model"])
     return decoder.eval()
 
 

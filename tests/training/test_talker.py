@@ -9,7 +9,6 @@ from transformers import Qwen3OmniMoeForConditionalGeneration
 from sglang_omni.models.qwen3_omni.demo import demo_config, fill_weights, write_companions
 from tests.reference import reference_inputs
 from training.embeddings import text_embeddings
-from training.guessed import guessed
 from training.talker import Spoken, Teacher, Turns
 from training.vocabulary import tokenizer
 
@@ -60,23 +59,3 @@ def test_an_utterance_is_laid_out_as_transformers_does_when_it_speaks(
     trailing = fed["trailing_text_hidden"][0]
     after = torch.cat([trailing, fed["tts_pad_embed"][0].expand(len(codes), -1)])[: len(codes)]
     torch.testing.assert_close(rows[head:], after + teacher._history(codes, 0))
-
-
-@torch.no_grad()
-def test_guesses_are_what_the_code_predictor_finds_likeliest(model: Qwen3OmniMoeForConditionalGeneration) -> None:
-    codes = torch.randint(model.config.code2wav_config.codebook_size, (7, model.config.code2wav_config.num_quantizers))
-    spoken = Spoken([5, 9, 30], codes, model.config.talker_config.speaker_id[VOICE])
-    teacher = Teacher(model.config, model.talker, codes)
-    torch.manual_seed(0)
-    teacher.turns.draw = lambda: (tokenizer().encode("<|im_start|>user\nhi<|im_end|>\n").ids, None)
-    found = guessed(teacher, spoken, temperature=1e-5)
-    wanted = [
-        model.talker.code_predictor.generate(
-            inputs_embeds=torch.stack((hidden, model.talker.get_input_embeddings()(code)))[None],
-            max_new_tokens=codes.shape[1] - 1,
-            do_sample=False,
-        )[0].tolist()
-        for hidden, code in zip(teacher.hidden(spoken), codes[:, 0], strict=True)
-    ]
-    assert found[:, 0].equal(codes[:, 0])
-    assert found[:, 1:].tolist() == wanted
