@@ -6,7 +6,7 @@ time; then all of it learns to make sound, of the synthesiser's own codes.
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -99,14 +99,14 @@ def piece(sound: Tensor, codes: Tensor, frames: int = FRAMES) -> tuple[Tensor, T
     return delayed[: frames * FRAME] / 32768, around, begin
 
 
-Learned = list[tuple[Tensor, list[Tensor]]]
-"""int16 sounds, and of each the codes (frames, groups) of which one is drawn."""
+Learned = list[tuple[Tensor, Tensor]]
+"""int16 sounds, and the codes (frames, groups) of each."""
 
 
 def some(learned_from: Learned, count: int, frames: int = FRAMES) -> tuple[Tensor, Tensor, Tensor]:
     """Pieces drawn anew: sounds (count, frames * FRAME), codes (count, CONTEXT, groups) and where each begins."""
     drawn = [learned_from[i] for i in torch.randint(len(learned_from), (count,)).tolist()]
-    pieces = [piece(sound, codes[int(torch.randint(len(codes), ()))], frames) for sound, codes in drawn]
+    pieces = [piece(sound, codes, frames) for sound, codes in drawn]
     wanted, codes, begins = zip(*pieces, strict=True)
     return torch.stack(wanted), torch.stack(codes), torch.tensor(begins)
 
@@ -152,17 +152,11 @@ def read_decoder(config: Qwen3OmniMoeConfig, work: Path) -> Qwen3OmniMoeCode2Wav
     return decoder.eval()
 
 
-def often(voices: Sequence[str], sounds: Sequence[Tensor], codes: Sequence[list[Tensor]]) -> Learned:
-    """Sounds with their codes, as far as there are codes, each as often as its voice is to be heard."""
-    each = zip(voices, sounds, codes, strict=False)
-    return [(sound, its) for voice, sound, its in each for _ in range(HARDER.get(voice, 1))]
-
-
-def heard(config: Qwen3OmniMoeConfig, work: Path, go_on: bool = False) -> tuple[list[str], list[Tensor], list[Tensor]]:
-    """Of all utterances the voices, the sounds (int16) and the synthesiser's own codes (frames, groups)."""
-    said = [(one.voice, torch.from_numpy(one.samples.copy())) for one in read_speech(work)]
-    codes = [spoken.codes for spoken in encode_speech(config, work, go_on)]
-    return [voice for voice, _ in said], [sound for _, sound in said], codes
+def heard(config: Qwen3OmniMoeConfig, work: Path, go_on: bool = False) -> Learned:
+    """All utterances with the synthesiser's own codes, each as often as its voice is to be heard."""
+    each = zip(read_speech(work), encode_speech(config, work, go_on), strict=True)
+    known = [(said.voice, torch.from_numpy(said.samples.copy()), spoken.codes) for said, spoken in each]
+    return [(sound, codes) for voice, sound, codes in known for _ in range(HARDER.get(voice, 1))]
 
 
 def main(arguments: list[str]) -> None:
@@ -171,11 +165,10 @@ def main(arguments: list[str]) -> None:
     given = options.parse_args(arguments)
     torch.set_num_threads(given.threads)
     config = demo_config(SIZE)
-    voices, sounds, codes = heard(config, given.work, given.go_on)
+    learned_from = heard(config, given.work, given.go_on)
     decoder = new_decoder(config)
     if given.go_on:
         decoder.load_state_dict(shipped.weights("code2wav"))
-    learned_from = often(voices, sounds, [[its] for its in codes])
     learn_spectra(decoder, learned_from, 0 if given.go_on else given.spectra_steps, given.work / "spectra.pt")
     fast(decoder)
     train_decoder(decoder, learned_from, given.steps, given.work / "decoder.pt")

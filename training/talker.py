@@ -70,10 +70,6 @@ class Teacher:
             "right": (logits.argmax(-1) == first).float().mean(),
         }
 
-    def hidden(self, spoken: Spoken) -> Tensor:
-        """(frames, hidden): what the code predictor is given when all codes so far are right."""
-        return self._said([spoken], 0.0)[0][:-1]
-
     def _said(self, batch: list[Spoken], replaced: float) -> list[Tensor]:
         """Of each utterance (frames + 1, hidden): where its frames, and then its end, are to come from."""
         parts = [self._rows(spoken, replaced) for spoken in batch]

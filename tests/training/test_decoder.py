@@ -52,7 +52,7 @@ def test_what_comes_before_the_sound_learns_spectra(tmp_path: Path, monkeypatch:
     torch.manual_seed(0)
     decoder, loud, soft = new_decoder(demo_config("tiny")), 3000 * torch.randn(8 * FRAME), 3 * torch.randn(8 * FRAME)
     groups = decoder.config.num_quantizers
-    learned_from = [(sound.to(torch.int16), [torch.full((8, groups), code)]) for code, sound in enumerate([loud, soft])]
+    learned_from = [(sound.to(torch.int16), torch.full((8, groups), code)) for code, sound in enumerate([loud, soft])]
     before = {name: value.clone() for name, value in decoder.named_parameters()}
     told = list[float]()
     learn_spectra(decoder, learned_from, 101, tmp_path / "spectra.pt", lambda line: told.append(loss_in(line)))
@@ -66,7 +66,7 @@ def loss_in(line: str) -> float:
 
 
 def test_pieces_are_drawn_alike_for_the_same_seed() -> None:
-    learned_from = [(torch.arange(40 * FRAME).to(torch.int16), [torch.arange(40)[:, None]])]
+    learned_from = [(torch.arange(40 * FRAME).to(torch.int16), torch.arange(40)[:, None])]
     torch.manual_seed(3)
     first = some(learned_from, 4)
     torch.manual_seed(3)
